@@ -1,0 +1,59 @@
+"""Events: immutable facts named by a past participle, append-only and resumable.
+
+`EVENT_TYPES` is the catalogue; writing another type is a defect. An event without a tenant is the platform's.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct, field
+
+from rota.domain.ids import TenantId
+
+EVENT_TYPES: dict[str, str] = {
+    "ScheduleCreated": "a schedule was created",
+    "ScheduleChanged": "a schedule was replaced or patched",
+    "SchedulePaused": "a schedule stopped firing until it is resumed",
+    "ScheduleResumed": "a schedule fires again",
+    "ScheduleDeleted": "a schedule was soft-deleted",
+    "ScheduleRestored": "a soft-deleted schedule came back, paused",
+    "FireSkipped": "a due time was decided not to run, by its misfire, overlap or calendar policy",
+    "FireLate": "a run was fired later than the misfire grace",
+    "RunCancelled": "a run was cancelled",
+    "RunFailed": "a run ended without success; its tries are used up",
+    "RunRetried": "a terminal run was cloned into a new one",
+    "AttemptTimedOut": "an attempt passed its hard time-out",
+    "AttemptLost": "an attempt ended with its worker",
+    "WorkerRegistered": "a worker began",
+    "WorkerStopped": "a worker ended of its own accord",
+    "WorkerLost": "a worker's lease ended",
+    "LeaderElected": "a process took the lease of a duty",
+    "LeaderResigned": "a process gave its lease back",
+    "TenantCreated": "a tenant was created",
+    "TenantRevoked": "a tenant was closed",
+    "TokenCreated": "an API token was issued",
+    "TokenRevoked": "an API token was revoked",
+}
+
+
+class EventDraft(Struct, frozen=True):
+    """A fact to be recorded in the transaction that makes it true."""
+
+    type: str
+    tenant_id: TenantId | None = None
+    subject: str = ""
+    actor: str = ""
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Event(Struct, frozen=True):
+    """A recorded fact. `cursor` is opaque: pass it back as `after` to resume behind this event."""
+
+    id: str
+    cursor: str
+    type: str
+    at: datetime
+    tenant_id: TenantId | None
+    subject: str
+    actor: str
+    data: dict[str, Any]

@@ -1,0 +1,76 @@
+"""Triggers: when a schedule fires. Values only; `rota.core.occurrences` decides what they mean and what is wrong.
+
+A trigger on the wire is told apart by `kind`. A new kind is one more member of the `Trigger` union.
+"""
+
+from datetime import date, datetime
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+Gap: TypeAlias = Literal["next_valid", "skip", "shift"]
+OverlapHour: TypeAlias = Literal["first", "second", "both"]
+OnExcluded: TypeAlias = Literal["skip", "next_allowed_day"]
+Weekday: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class Calendar(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The days on which a trigger may fire, by local date.
+
+    A day is excluded when `exclude_dates` or `exclude_annual` ("12-25", each year) names it, or when `weekdays` is not
+    empty and lacks it. `include_dates` overrides all three. `timezone` decides which date an instant falls on; without
+    it the trigger's own zone does, or UTC where the trigger has none. A firing on an excluded day is dropped ("skip")
+    or made at the same local time of the next day that is allowed ("next_allowed_day").
+    """
+
+    exclude_dates: tuple[date, ...] = ()
+    exclude_annual: tuple[str, ...] = ()
+    weekdays: tuple[Weekday, ...] = ()
+    include_dates: tuple[date, ...] = ()
+    timezone: str | None = None
+    on_excluded: OnExcluded = "skip"
+
+
+class TriggerLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every time trigger may carry.
+
+    `start_at` and `end_at` are the first and the last instant at which it may fire, both inclusive. `fires_max` bounds
+    the number of firings over the trigger's life; whoever fires counts them. `jitter_seconds` spreads the due time over
+    [0, jitter_seconds) after the nominal time, which stays as it is.
+    """
+
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+    fires_max: int | None = None
+    jitter_seconds: float = 0.0
+    calendar: Calendar | None = None
+
+
+class CronTrigger(TriggerLimits, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="cron"):
+    """A cron expression read on the local clock of `timezone` (docs/occurrences.md has the syntax).
+
+    `gap` and `overlap_hour` say what becomes of a fixed-time job whose local time a clock change skips or repeats.
+    """
+
+    expression: str
+    timezone: str = "UTC"
+    gap: Gap = "next_valid"
+    overlap_hour: OverlapHour = "first"
+
+
+class IntervalTrigger(TriggerLimits, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="interval"):
+    """Every `every_seconds` (kept to the microsecond), counted from `start_at`, or from the schedule's creation.
+
+    The nth firing is at start + n × every: a late firing delays none after it.
+    """
+
+    every_seconds: float
+
+
+class AtTrigger(TriggerLimits, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="at"):
+    """Once, at `at`."""
+
+    at: datetime
+
+
+Trigger: TypeAlias = CronTrigger | IntervalTrigger | AtTrigger

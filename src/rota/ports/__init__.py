@@ -1,0 +1,1 @@
+"""What the services need from the outside, each a Protocol of at most eight methods named for the need."""

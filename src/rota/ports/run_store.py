@@ -1,0 +1,119 @@
+"""Runs as their tenants use them (intake, reading, control) and as workers execute them (claims)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from rota.domain.ids import RunId, ScheduleId, TenantId, WorkerId
+from rota.domain.page import Page, PageRequest
+from rota.domain.run import (
+    Attempt,
+    AttemptOutcome,
+    ClaimedRun,
+    Enqueued,
+    LogLine,
+    Run,
+    RunDraft,
+    RunState,
+    Settlement,
+)
+from rota.domain.tenancy import AuditEntry
+
+
+class RunFilter(Struct, frozen=True):
+    """All given conditions must hold. Without any, all runs of the tenant, newest first."""
+
+    schedule_id: ScheduleId | None = None
+    state: RunState | None = None
+    task: str | None = None
+    queue: str | None = None
+    created_after: datetime | None = None
+
+
+class RunIntake(Protocol):
+    """New runs of one tenant."""
+
+    async def enqueue(self, tenant_id: TenantId, drafts: Sequence[RunDraft], audit: AuditEntry) -> tuple[Enqueued, ...]:
+        """One answer per draft, in order. A known key creates nothing and names the run that has it (law 7).
+
+        All drafts are stored together or not at all. No notification is sent inside the transaction.
+        """
+        ...
+
+
+class RunReader(Protocol):
+    """What readers see; never writes (law 10)."""
+
+    async def get(self, tenant_id: TenantId, run_id: RunId) -> Run: ...
+
+    async def page(self, tenant_id: TenantId, where: RunFilter, page: PageRequest) -> Page[Run]:
+        """Newest first, by id."""
+        ...
+
+    async def attempts(self, tenant_id: TenantId, run_id: RunId) -> tuple[Attempt, ...]:
+        """In order; an open attempt is the last and has no outcome."""
+        ...
+
+    async def log_lines(
+        self, tenant_id: TenantId, run_id: RunId, after: tuple[int, int], limit: int
+    ) -> tuple[LogLine, ...]:
+        """Lines behind (attempt_no, seq), in order."""
+        ...
+
+    async def count_by_state(self, tenant_id: TenantId, since_hours: int) -> dict[str, int]:
+        """Live runs by state, and those that ended within the last `since_hours` by end state."""
+        ...
+
+
+class RunControl(Protocol):
+    """Changes that a tenant makes to runs that exist."""
+
+    async def cancel_if_live(self, tenant_id: TenantId, run_id: RunId, audit: AuditEntry) -> Run:
+        """Queued: cancelled at once. Running: marked, and the worker that holds it is told. Terminal: STATE_CONFLICT."""
+        ...
+
+    async def clone_if_terminal(self, tenant_id: TenantId, run_id: RunId, audit: AuditEntry) -> Run:
+        """A new run with the same target, policy and order, `retry_of` the old one. Not terminal: STATE_CONFLICT."""
+        ...
+
+
+class LostAttempt(Struct, frozen=True):
+    """An attempt whose worker is gone or which overran its deadline unanswered: to be decided by `core.settlement`."""
+
+    claimed: ClaimedRun
+    worker_id: WorkerId | None
+    outcome: AttemptOutcome
+
+
+class SettleResult(Struct, frozen=True):
+    """`accepted` is False where the token was no longer current: the attempt had been given to somebody else."""
+
+    run_id: RunId
+    accepted: bool
+
+
+class RunClaims(Protocol):
+    """The workers' side, over all tenants."""
+
+    async def claim_batch(self, worker_id: WorkerId, queues: Sequence[str], limit: int) -> tuple[ClaimedRun, ...]:
+        """Take up to `limit` due runs, highest priority first, then longest due. Raises `Stale` when the worker's lease
+        has ended."""
+        ...
+
+    async def settle_batch(self, settlements: Sequence[Settlement]) -> tuple[SettleResult, ...]:
+        """Store the end of attempts, each under its token; a refused one changes nothing and harms no neighbour."""
+        ...
+
+    async def give_back_batch(self, claims: Sequence[ClaimedRun]) -> int:
+        """Return claims that were never begun to their queue at once, without counting an attempt."""
+        ...
+
+    async def find_lost(self, grace_seconds: float, limit: int) -> tuple[LostAttempt, ...]:
+        """Attempts held by workers whose lease has ended, or past their hard deadline by `grace_seconds`."""
+        ...
+
+    async def append_log_lines(self, lines: Sequence[LogLine], tenants: Sequence[TenantId]) -> None:
+        """`tenants[i]` owns `lines[i]`. A line that is already stored is left as it is."""
+        ...

@@ -1,0 +1,173 @@
+-- Schedules, triggers, runs, attempts, log lines, workers: the time plane.
+
+CREATE TABLE scheduler.schedules (
+    id                  uuid PRIMARY KEY,
+    tenant_id           text NOT NULL REFERENCES scheduler.tenants (id),
+    name                text NOT NULL CHECK (name <> ''),
+    version             bigint NOT NULL DEFAULT 1,
+    enabled             boolean NOT NULL,
+    needs_intervention  boolean NOT NULL DEFAULT false,
+    description         text NOT NULL DEFAULT '',
+    labels              jsonb NOT NULL DEFAULT '{}',
+    target              jsonb NOT NULL,
+    policies            jsonb NOT NULL,
+    paused_reason       text,
+    created_at          timestamptz NOT NULL,
+    created_by          text NOT NULL,
+    updated_at          timestamptz NOT NULL,
+    updated_by          text NOT NULL,
+    deleted_at          timestamptz,
+    deleted_by          text
+);
+-- A name is unique among a tenant's live schedules; this is also the partial index on active schedules.
+CREATE UNIQUE INDEX schedules_live_name ON scheduler.schedules (tenant_id, name) WHERE deleted_at IS NULL;
+CREATE INDEX schedules_deleted ON scheduler.schedules (tenant_id, name, id) WHERE deleted_at IS NOT NULL;
+
+-- `next_fire_at` is NULL where nothing is to come (paused, deleted, exhausted). `fired_through` only grows.
+CREATE TABLE scheduler.triggers (
+    id             uuid PRIMARY KEY,
+    schedule_id    uuid NOT NULL REFERENCES scheduler.schedules (id),
+    tenant_id      text NOT NULL,
+    position       smallint NOT NULL,
+    spec           jsonb NOT NULL,
+    anchor_at      timestamptz NOT NULL,
+    next_fire_at   timestamptz,
+    fired_through  timestamptz,
+    fires_count    bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 80);
+CREATE INDEX triggers_due ON scheduler.triggers (next_fire_at) WHERE next_fire_at IS NOT NULL;
+CREATE INDEX triggers_by_schedule ON scheduler.triggers (schedule_id);
+
+-- The record of a run, written at birth and once more at its end. While it is live its state stands in live_runs.
+CREATE TABLE scheduler.runs (
+    id                uuid NOT NULL,
+    created_at        timestamptz NOT NULL,
+    due_at            timestamptz NOT NULL,
+    fire_at           timestamptz,
+    started_at        timestamptz,
+    finished_at       timestamptz,
+    schedule_id       uuid,
+    trigger_id        uuid,
+    retry_of          uuid,
+    schedule_version  bigint,
+    attempts_count    integer NOT NULL DEFAULT 0,
+    priority          smallint NOT NULL,
+    dead_lettered     boolean NOT NULL DEFAULT false,
+    tenant_id         text NOT NULL,
+    state             text NOT NULL CHECK (state IN ('queued', 'succeeded', 'failed', 'cancelled', 'skipped')),
+    queue             text NOT NULL,
+    reason            text NOT NULL,
+    target            jsonb NOT NULL,
+    policy            jsonb NOT NULL,
+    created_by        text NOT NULL,
+    idempotency_key   text,
+    result            jsonb,
+    error             jsonb,
+    PRIMARY KEY (id)
+) PARTITION BY RANGE (id);
+CREATE INDEX runs_by_tenant ON scheduler.runs (tenant_id, id);
+CREATE INDEX runs_by_schedule ON scheduler.runs (schedule_id, id) WHERE schedule_id IS NOT NULL;
+CREATE INDEX runs_failed ON scheduler.runs (tenant_id, id) WHERE state = 'failed';
+
+-- What workers claim and hold: small rows apart from the history (design §5 Footing). `attempt_token` grows with every claim.
+CREATE TABLE scheduler.live_runs (
+    run_id               uuid PRIMARY KEY,
+    schedule_id          uuid,
+    worker_id            uuid,
+    due_at               timestamptz NOT NULL,
+    started_at           timestamptz,
+    hard_deadline_at     timestamptz,
+    cancel_requested_at  timestamptz,
+    attempt_token        bigint NOT NULL DEFAULT 0,
+    attempts_count       integer NOT NULL DEFAULT 0,
+    losses_count         integer NOT NULL DEFAULT 0,
+    priority             smallint NOT NULL,
+    state                text NOT NULL CHECK (state IN ('queued', 'running')),
+    tenant_id            text NOT NULL,
+    queue                text NOT NULL
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX live_runs_claimable ON scheduler.live_runs (queue, priority, due_at, run_id) WHERE state = 'queued';
+CREATE INDEX live_runs_held ON scheduler.live_runs (worker_id) WHERE state = 'running';
+CREATE INDEX live_runs_deadline ON scheduler.live_runs (hard_deadline_at) WHERE state = 'running';
+CREATE INDEX live_runs_by_schedule ON scheduler.live_runs (schedule_id) WHERE schedule_id IS NOT NULL;
+CREATE INDEX live_runs_by_tenant ON scheduler.live_runs (tenant_id, run_id);
+
+-- Unpartitioned, so that a key is unique whatever the day: fire keys and idempotency keys (design §4).
+CREATE TABLE scheduler.run_keys (
+    key         uuid PRIMARY KEY,
+    run_id      uuid NOT NULL,
+    created_at  timestamptz NOT NULL,
+    tenant_id   text NOT NULL
+);
+CREATE INDEX run_keys_by_age ON scheduler.run_keys USING brin (created_at);
+
+-- Ended attempts; an open one is the row in live_runs.
+CREATE TABLE scheduler.attempts (
+    run_id       uuid NOT NULL,
+    attempt_no   integer NOT NULL,
+    worker_id    uuid,
+    started_at   timestamptz NOT NULL,
+    finished_at  timestamptz NOT NULL,
+    tenant_id    text NOT NULL,
+    outcome      text NOT NULL CHECK (outcome IN ('succeeded', 'failed', 'timed_out', 'lost', 'cancelled')),
+    error        jsonb,
+    PRIMARY KEY (run_id, attempt_no)
+) PARTITION BY RANGE (run_id);
+
+CREATE TABLE scheduler.log_lines (
+    run_id      uuid NOT NULL,
+    at          timestamptz NOT NULL,
+    attempt_no  integer NOT NULL,
+    seq         integer NOT NULL,
+    tenant_id   text NOT NULL,
+    stream      text NOT NULL,
+    text        text NOT NULL,
+    PRIMARY KEY (run_id, attempt_no, seq)
+) PARTITION BY RANGE (run_id);
+
+CREATE TABLE scheduler.workers (
+    id                uuid PRIMARY KEY,
+    name              text NOT NULL,
+    state             text NOT NULL CHECK (state IN ('active', 'draining', 'stopped', 'lost')),
+    queues            text[] NOT NULL,
+    slots             integer NOT NULL,
+    tasks             text[] NOT NULL,
+    hostname          text NOT NULL,
+    pid               integer NOT NULL,
+    version           text NOT NULL,
+    started_at        timestamptz NOT NULL,
+    heartbeat_at      timestamptz NOT NULL,
+    lease_expires_at  timestamptz NOT NULL
+) WITH (fillfactor = 50);
+CREATE INDEX workers_live ON scheduler.workers (lease_expires_at) WHERE state IN ('active', 'draining');
+CREATE INDEX workers_by_start ON scheduler.workers (started_at);
+
+INSERT INTO scheduler.partitioned_tables (name, reason) VALUES
+    ('runs', 'history'), ('attempts', 'history'), ('log_lines', 'history');
+SELECT scheduler.ensure_partitions(7);
+
+SELECT scheduler.isolate_tenant_table(t)
+  FROM unnest(ARRAY['schedules', 'triggers', 'runs', 'live_runs', 'run_keys', 'attempts', 'log_lines']) AS t;
+
+-- The joined view that readers get. `scheduled` is a queued run that never was tried and is not due yet: time itself
+-- promotes it. The view obeys the row-level security of the reader.
+CREATE VIEW scheduler.run_records WITH (security_invoker = true) AS
+SELECT r.id, r.tenant_id, r.schedule_id, r.trigger_id, r.schedule_version, r.fire_at,
+       coalesce(l.due_at, r.due_at) AS due_at,
+       CASE WHEN l.run_id IS NULL THEN r.state
+            WHEN l.state = 'queued' AND l.attempts_count = 0 AND l.due_at > (SELECT scheduler.current_time()) THEN 'scheduled'
+            ELSE l.state END AS state,
+       r.reason, r.queue, r.priority, r.target, r.policy,
+       coalesce(l.attempts_count, r.attempts_count) AS attempts_count,
+       r.created_at, coalesce(r.started_at, l.started_at) AS started_at, r.finished_at,
+       l.worker_id, l.cancel_requested_at, r.result, r.error, r.dead_lettered, r.retry_of, r.idempotency_key, r.created_by
+  FROM scheduler.runs r
+  LEFT JOIN scheduler.live_runs l ON l.run_id = r.id;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON scheduler.schedules, scheduler.triggers, scheduler.runs, scheduler.live_runs
+    TO rota_api, rota_service;
+REVOKE DELETE ON scheduler.schedules, scheduler.runs FROM rota_api, rota_service;
+GRANT SELECT, INSERT ON scheduler.run_keys, scheduler.attempts, scheduler.log_lines TO rota_service;
+GRANT SELECT, INSERT ON scheduler.run_keys TO rota_api;
+GRANT SELECT ON scheduler.attempts, scheduler.log_lines, scheduler.run_records TO rota_api, rota_service;
+GRANT SELECT, INSERT, UPDATE ON scheduler.workers TO rota_service;
