@@ -37,7 +37,7 @@ def to_microseconds(instant: datetime) -> int:
 
 
 def to_datetime(instant_us: int) -> datetime:
-    return EPOCH + timedelta(microseconds=instant_us)
+    return EPOCH + timedelta(0, instant_us // SECOND_US, instant_us % SECOND_US)
 
 
 def date_of(day: int) -> date:

@@ -16,7 +16,9 @@ MONTHS_SEARCHED_MAX: Final = 12 * 48
 
 DAYS_REMEMBERED_MAX: Final = 1_024
 MATCHERS_CACHED_MAX: Final = 4_096
+DAY_MINUTES: Final = 1_440
 _YEAR_SEARCHED_MAX: Final = 9_900
+_UNKNOWN: Final = -(10**9)
 
 
 class CronMatcher:
@@ -36,18 +38,22 @@ class CronMatcher:
 
     def next_local(self, local: int) -> int | None:
         """The earliest matching local second that is not before `local`; None where no date ever matches."""
-        day, second_of_day = divmod(local, DAY_SECONDS)
-        matching = self._next_day(day)
+        day = local // DAY_SECONDS
+        matching = self._days.get(day, _UNKNOWN)
+        if matching is _UNKNOWN:
+            matching = self._next_day(day)
         if matching == day:
-            minute, second = divmod(second_of_day, 60)
-            minutes = self._minutes
+            minutes, seconds = self._minutes, self._seconds
+            minute = local // 60 - day * DAY_MINUTES
             place = bisect_left(minutes, minute)
-            if place < len(minutes) and minutes[place] == minute:
-                if second <= self._seconds[-1]:
-                    return local - second + self._seconds[bisect_left(self._seconds, second)]
-                place += 1
             if place < len(minutes):
-                return day * DAY_SECONDS + minutes[place] * 60 + self._seconds[0]
+                if minutes[place] != minute:
+                    return day * DAY_SECONDS + minutes[place] * 60 + seconds[0]
+                second = local % 60
+                if second <= seconds[-1]:
+                    return local - second + seconds[bisect_left(seconds, second)]
+                if place + 1 < len(minutes):
+                    return day * DAY_SECONDS + minutes[place + 1] * 60 + seconds[0]
             matching = self._next_day(day + 1)
         return None if matching is None else matching * DAY_SECONDS + self._first_of_day
 
@@ -55,13 +61,12 @@ class CronMatcher:
         return self.next_local(local) == local
 
     def _next_day(self, day: int) -> int | None:
-        try:
-            return self._days[day]
-        except KeyError:
+        matching = self._days.get(day, _UNKNOWN)
+        if matching is _UNKNOWN:
             if len(self._days) >= DAYS_REMEMBERED_MAX:
                 self._days.clear()
-            found = self._days[day] = self._search_day(day)
-            return found
+            matching = self._days[day] = self._search_day(day)
+        return matching
 
     def _search_day(self, day: int) -> int | None:
         date = date_of(day)
