@@ -1,0 +1,63 @@
+"""The collector of measurements keeps good rows and hides no failure."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench import run
+
+ROW = '{"name": "claims", "value": 2.0, "unit": "runs/s", "runs": [1.0, 2.0, 3.0], "peers": {"other": 1.5}}'
+
+
+def bench(directory: Path, name: str, body: str) -> None:
+    (directory / f"{name}.py").write_text(body)
+
+
+def rows_in(directory: Path) -> list[run.Row]:
+    return msgspec.json.decode((directory / "out/latest.json").read_bytes(), type=list[run.Row])
+
+
+def test_rows_of_all_measurements_are_merged_in_order(tmp_path: Path) -> None:
+    bench(tmp_path, "a_claims", f"import sys\nassert sys.argv[1:] == ['--json']\nprint('''[{ROW}]''')")
+    bench(tmp_path, "b_fires", f"print('''[{ROW.replace('claims', 'fires')}]''')")
+
+    assert run.main([], tmp_path) == 0
+    assert [row.name for row in rows_in(tmp_path)] == ["claims", "fires"]
+
+
+@pytest.mark.parametrize(
+    ("body", "failure"),
+    [
+        ("raise SystemExit(3)", "ended with status 3"),
+        ("print('fast!')", "printed no array of rows"),
+        ("""print('[{"name": "x", "value": 1, "unit": "s", "runs": [], "speed": 2}]')""", "printed no array of rows"),
+    ],
+)
+def test_a_measurement_that_fails_fails_the_run_and_keeps_the_other_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str, failure: str
+) -> None:
+    bench(tmp_path, "a_broken", body)
+    bench(tmp_path, "b_claims", f"print('''[{ROW}]''')")
+
+    assert run.main([], tmp_path) == 1
+    assert failure in capsys.readouterr().err
+    assert [row.name for row in rows_in(tmp_path)] == ["claims"]
+
+
+def test_a_measurement_that_never_ends_is_stopped(tmp_path: Path) -> None:
+    bench(tmp_path, "endless", "while True: pass")
+
+    rows, failures = run.measure_all(run.measurements(tmp_path, []), deadline=0)
+
+    assert rows == []
+    assert "still running" in failures[0]
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bench(tmp_path, "claims", "")
+
+    with pytest.raises(SystemExit):
+        run.main(["clams"], tmp_path)
+
+    assert "there is no measurement clams; there are: claims" in capsys.readouterr().err
