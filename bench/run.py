@@ -1,8 +1,8 @@
 """Runs every measurement in bench/ and merges their rows into bench/out/latest.json.
 
-A measurement is a module `bench/<name>.py` that prints its rows as a JSON array when it is called with `--json`; what it
-says to people goes to stderr. One that fails, prints something else or passes the common time limit makes the whole
-run fail, after the rows of the others have been written.
+A measurement is a module `bench/<name>.py` that prints its rows as a JSON array when it is called with `--json`; what
+it says to people goes to stderr. One that fails, prints something else or passes the common time limit makes the
+whole run fail, after the rows of the others have been written.
 """
 
 import argparse

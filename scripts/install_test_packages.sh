@@ -42,7 +42,7 @@ fi
 policy=/usr/sbin/policy-rc.d
 no_cluster=/etc/postgresql-common/createcluster.d/rota-tests.conf
 restore() {
-    $as_root rm -f "$no_cluster"
+    $as_root rm -f "$no_cluster" "${log:-}"
     [ -z "${policy_is_ours:-}" ] || $as_root rm -f "$policy"
 }
 trap restore EXIT
@@ -56,8 +56,17 @@ fi
 $as_root mkdir -p "$(dirname "$no_cluster")"
 echo "create_main_cluster = false" | $as_root tee "$no_cluster" >/dev/null
 
-echo "installing with apt-get:$missing"
-$as_root apt-get update --quiet --quiet </dev/null ||
+# apt is talkative; what it says matters only when it fails.
+log=$(mktemp)
+quietly() {
+    "$@" </dev/null >"$log" 2>&1 || {
+        cat "$log" >&2
+        return 1
+    }
+}
+
+echo "installing with apt-get (a minute or two):$missing"
+quietly $as_root apt-get update ||
     fail "apt-get update failed" "read its message above; check the network and the sources of apt"
 for package in $missing; do
     apt-cache show "$package" >/dev/null 2>&1 ||
@@ -65,6 +74,5 @@ for package in $missing; do
             "run the tests on Debian 12 (a debian:12 container will do), or add a source of apt that has it"
 done
 # shellcheck disable=SC2086  # the list is meant to be split
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --quiet --yes --no-install-recommends \
-    -o Dpkg::Use-Pty=0 $missing </dev/null ||
+quietly $as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing ||
     fail "apt-get could not install:$missing" "read its message above"
