@@ -1,0 +1,73 @@
+"""The tables of the memory stores, with the store's own clock and ids.
+
+It holds and numbers; it decides nothing. A store changes it between two awaits, so each of its methods is one transaction.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rota.domain.event import EventDraft
+from rota.domain.ids import ScheduleId, TenantId, TokenId
+from rota.domain.schedule import Schedule
+from rota.domain.tenancy import ApiToken, AuditEntry, Tenant
+from rota.ports.ids import Ids
+from rota.storage.event_drafts import refuse_unknown_types
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """A draft with what the store adds. `txid` is the number of the transaction that wrote it."""
+
+    id: str
+    txid: int
+    at: datetime
+    draft: EventDraft
+
+
+@dataclass(frozen=True)
+class StoredAudit:
+    """An audit entry with what the store adds; `tenant_id` None is the platform's."""
+
+    id: str
+    at: datetime
+    tenant_id: TenantId | None
+    entry: AuditEntry
+
+
+@dataclass(frozen=True)
+class StoredToken:
+    """A token with the hash of its secret."""
+
+    token: ApiToken
+    secret_hash: bytes
+
+
+@dataclass
+class MemoryDatabase:
+    """All tables of one memory store. `now` is the store's clock (law 4): hand in one that a test can set."""
+
+    now: Callable[[], datetime]
+    ids: Ids
+    tenants: dict[TenantId, Tenant] = field(default_factory=dict[TenantId, Tenant])
+    tokens: dict[TokenId, StoredToken] = field(default_factory=dict[TokenId, StoredToken])
+    schedules: dict[ScheduleId, Schedule] = field(default_factory=dict[ScheduleId, Schedule])
+    events: list[StoredEvent] = field(default_factory=list[StoredEvent])
+    audit: list[StoredAudit] = field(default_factory=list[StoredAudit])
+    transactions_count: int = 0
+
+    def new_id(self) -> str:
+        return self.ids.new_id()
+
+    def record_events(self, drafts: Iterable[EventDraft]) -> None:
+        """Append facts as one transaction. A type that is not in the catalogue is a Bug, and nothing is written."""
+        checked = refuse_unknown_types(drafts)
+        self.transactions_count += 1
+        at = self.now()
+        names = sorted(self.new_id() for _ in checked)
+        self.events.extend(
+            StoredEvent(name, self.transactions_count, at, draft) for name, draft in zip(names, checked, strict=True)
+        )
+
+    def record_audit(self, tenant_id: TenantId | None, entry: AuditEntry) -> None:
+        self.audit.append(StoredAudit(self.new_id(), self.now(), tenant_id, entry))
