@@ -66,6 +66,7 @@ deps: ## install the Debian packages that only tests need
 
 .PHONY: env
 env: .venv/.dev ## make .venv for development from the lock
+	@:
 
 .PHONY: lock
 lock: ## renew the hash-pinned locks (needs uv)
