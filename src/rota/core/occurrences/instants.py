@@ -17,7 +17,7 @@ YEAR_FIRST: Final = 1970
 """The first year that a trigger may name. Asking about an earlier instant is allowed."""
 
 YEAR_LAST: Final = 2199
-"""The last year that has occurrences: every search ends here, so none runs for ever."""
+"""The last year that has occurrences: every search ends at `HORIZON`, so none runs for ever."""
 
 
 def second_of_year(year: int) -> int:
@@ -26,7 +26,8 @@ def second_of_year(year: int) -> int:
 
 
 HORIZON: Final = second_of_year(YEAR_LAST + 1)
-BEGINNING: Final = second_of_year(2)
+HORIZON_US: Final = HORIZON * SECOND_US
+BEGINNING: Final = second_of_year(1900)
 BEGINNING_US: Final = BEGINNING * SECOND_US
 
 

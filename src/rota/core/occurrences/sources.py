@@ -3,15 +3,13 @@
 A source answers one question, in whole microseconds: what is the first fire strictly after this instant?
 """
 
-from typing import Final, Protocol
+from typing import Protocol
 
-from rota.core.occurrences.instants import HORIZON, SECOND_US
+from rota.core.occurrences.instants import HORIZON_US, SECOND_US
 from rota.core.occurrences.matching import CronMatcher
 from rota.core.occurrences.timeline import Timeline
 from rota.core.occurrences.zones import Zone
 from rota.domain.triggers import Gap, OverlapHour
-
-HORIZON_US: Final = HORIZON * SECOND_US
 
 
 class Source(Protocol):

@@ -66,8 +66,9 @@ def _read_listed(tzif: bytes) -> tuple[list[OffsetChange], str]:
     offsets = [unpack_from(">i", tzif, types_at + 6 * number)[0] for number in range(types_count)]
     changes = [OffsetChange(BEGINNING, offsets[0])]
     for at, index in zip(times, type_indices, strict=True):
-        if at > BEGINNING:
-            changes.append(OffsetChange(at, offsets[index]))
+        if at <= BEGINNING:
+            changes.clear()
+        changes.append(OffsetChange(max(at, BEGINNING), offsets[index]))
     end = times_at + _block_bytes(tzif, start, time_bytes=8)
     return changes, tzif[end:].decode("ascii").strip("\n")
 
@@ -93,8 +94,7 @@ def _changes_by_rule(footer: str, after: int) -> list[OffsetChange]:
     daylight = -_seconds(match[2]) if match[2] else standard + 3_600
     begins, ends = (match[3], _seconds(match[4] or "2")), (match[5], _seconds(match[6] or "2"))
     changes: list[OffsetChange] = []
-    first_year = max(date_of(after // DAY_SECONDS).year, 1900)
-    for year in range(first_year, YEAR_LAST + 1):
+    for year in range(date_of(after // DAY_SECONDS).year, YEAR_LAST + 1):
         changes.append(OffsetChange(_local_second(year, *begins) - standard, daylight))
         changes.append(OffsetChange(_local_second(year, *ends) - daylight, standard))
     return sorted((change for change in changes if change.at < HORIZON), key=lambda change: change.at)

@@ -1,0 +1,113 @@
+"""A trigger made ready to answer "what is the next fire?".
+
+Expressions, zones and timelines are shared between triggers through bounded caches, so that compiling is cheap and a
+compiled trigger is small.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from rota.core.occurrences.calendars import CalendarSource, MovingSource, SkippingSource, day_rule_of
+from rota.core.occurrences.instants import SECOND_US, to_datetime, to_microseconds
+from rota.core.occurrences.matching import matcher_of
+from rota.core.occurrences.sources import AtSource, CronSource, IntervalSource, Source
+from rota.core.occurrences.syntax import parse_cron
+from rota.core.occurrences.timeline import timeline_of
+from rota.core.occurrences.validation import validate_trigger
+from rota.core.occurrences.zones import zone_of
+from rota.domain.errors import invalid_input
+from rota.domain.triggers import AtTrigger, CronTrigger, IntervalTrigger, Trigger
+
+BETWEEN_MAX: Final = 100_000
+"""The most that `between` returns at once, whatever its limit."""
+
+
+class Occurrences:
+    """The nominal fire times of one trigger: bounds and calendar applied; `fires_max` and jitter are not.
+
+    Whoever fires counts against `fires_max` and adds `jitter_offset`: neither can be told from the time alone.
+    """
+
+    __slots__ = ("_next_us", "_start_us", "_whole", "calendar", "end_us", "fires_max", "raw", "trigger")
+
+    def __init__(self, trigger: Trigger, raw: Source, calendar: CalendarSource | None) -> None:
+        self.trigger = trigger
+        self.raw = raw
+        self.calendar = calendar
+        self.fires_max = trigger.fires_max
+        self._start_us = None if trigger.start_at is None else to_microseconds(trigger.start_at)
+        self.end_us = None if trigger.end_at is None else to_microseconds(trigger.end_at)
+        self._whole: Source = calendar or raw
+        bounded = self._start_us is not None or self.end_us is not None
+        self._next_us = self._next_bounded if bounded else self._whole.next_us
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """The first fire strictly after an aware instant, in UTC; None where nothing is to come."""
+        fire = self._next_us(to_microseconds(instant))
+        return None if fire is None else to_datetime(fire)
+
+    def between(self, start: datetime, end: datetime, limit: int) -> list[datetime]:
+        """The fires with start < fire <= end, at most `limit` of them (and at most `BETWEEN_MAX`), in order."""
+        fires: list[datetime] = []
+        end_us = to_microseconds(end)
+        fire = self._next_us(to_microseconds(start))
+        while fire is not None and fire <= end_us and len(fires) < min(limit, BETWEEN_MAX):
+            fires.append(to_datetime(fire))
+            fire = self._next_us(fire)
+        return fires
+
+    def next_us(self, after_us: int) -> int | None:
+        """`next_after` in microseconds since 1970."""
+        return self._next_us(after_us)
+
+    def within_bounds(self, instant_us: int) -> bool:
+        after_start = self._start_us is None or instant_us >= self._start_us
+        return after_start and (self.end_us is None or instant_us <= self.end_us)
+
+    def _next_bounded(self, after_us: int) -> int | None:
+        if self._start_us is not None:
+            after_us = max(after_us, self._start_us - 1)
+        fire = self._whole.next_us(after_us)
+        return None if fire is None or (self.end_us is not None and fire > self.end_us) else fire
+
+
+def compile_trigger(trigger: Trigger, *, hash_key: str, anchor: datetime) -> Occurrences:
+    """`hash_key` places every `H`; `anchor`, the schedule's creation, is where an interval without start counts from.
+
+    Raises CronSyntaxError for an expression that cannot be read, else the invalid input that `validate_trigger` finds.
+    """
+    if isinstance(trigger, CronTrigger):
+        parse_cron(trigger.expression)
+    problems = validate_trigger(trigger)
+    if problems:
+        raise invalid_input(problems)
+    raw = _raw_source(trigger, hash_key, anchor)
+    return Occurrences(trigger, raw, _calendar_source(trigger, raw))
+
+
+def _raw_source(trigger: Trigger, hash_key: str, anchor: datetime) -> Source:
+    match trigger:
+        case CronTrigger():
+            return _cron_source(trigger, hash_key)
+        case IntervalTrigger():
+            every_us = round(trigger.every_seconds * SECOND_US)
+            if trigger.start_at is None:
+                return IntervalSource(to_microseconds(anchor) + every_us, every_us)
+            return IntervalSource(to_microseconds(trigger.start_at), every_us)
+        case AtTrigger():
+            return AtSource(to_microseconds(trigger.at))
+
+
+def _cron_source(trigger: CronTrigger, hash_key: str) -> CronSource:
+    spec = parse_cron(trigger.expression, hash_key)
+    gap, overlap_hour = trigger.gap, trigger.overlap_hour
+    timeline = timeline_of(trigger.timezone, gap, overlap_hour, wildcard=spec.wildcard)
+    return CronSource(matcher_of(spec), zone_of(trigger.timezone), timeline, gap=gap, overlap_hour=overlap_hour)
+
+
+def _calendar_source(trigger: Trigger, raw: Source) -> CalendarSource | None:
+    calendar = trigger.calendar
+    if calendar is None:
+        return None
+    rule = day_rule_of(calendar, trigger.timezone if isinstance(trigger, CronTrigger) else "UTC")
+    return SkippingSource(raw, rule) if calendar.on_excluded == "skip" else MovingSource(raw, rule)
