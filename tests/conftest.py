@@ -107,8 +107,8 @@ async def admin_connection(database: ClonedDatabase) -> AsyncGenerator[Connectio
     await connection.close()
 
 
-@pytest.fixture
-async def test_clock(owner_pool: Pool) -> SettableClock:
+@pytest.fixture(name="test_clock")
+async def settable_clock(owner_pool: Pool) -> SettableClock:
     """The database's clock, in the test's hands: it runs until `set` stops it."""
     clock = SettableClock(owner_pool)
     await clock.install()

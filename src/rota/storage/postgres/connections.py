@@ -9,20 +9,20 @@ time, and the same code runs behind a pooler in transaction mode. There, each st
 (the driver parses in one round trip and executes in the next), prepared statements are not kept, and the session
 settings come from the login (`ALTER ROLE … SET`, see `logins`), because poolers refuse unknown start-up parameters.
 
-A DSN may name several hosts and `target_session_attrs`; the driver tries them in order. `--database-direct-url` leads past
-the pooler, for LISTEN, leases, session locks and migrations.
+A DSN may name several hosts and `target_session_attrs`; the driver tries them in order. `--database-direct-url` leads
+past the pooler, for LISTEN, leases, session locks and migrations.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import asyncpg
 import msgspec
 
 from rota.domain.errors import Bug, DomainError, Unavailable
 from rota.domain.problems import FieldProblem
-from rota.storage.postgres.driver import Connection, Pool
+from rota.storage.postgres.driver import DRIVER, Connection, Pool
 from rota.storage.postgres.failures import translating_errors
 from rota.storage.postgres.logins import Login, refuse_unsafe_api_login
 
@@ -65,7 +65,7 @@ class PoolOptions(msgspec.Struct, frozen=True):
     retry: ConnectRetry = ConnectRetry()
 
 
-class _SessionWithoutState(asyncpg.Connection):  # pyright: ignore[reportMissingTypeArgument]
+class _SessionWithoutState(asyncpg.Connection):
     """A pooled session: nothing to reset on release (see the module's docstring). Open transactions still end."""
 
     def get_reset_query(self) -> str:
@@ -84,7 +84,7 @@ async def open_pool(
     _refuse_settings_behind_a_pooler(options)
 
     async def attempt() -> Pool:
-        made = asyncpg.create_pool(
+        return await DRIVER.create_pool(
             dsn,
             min_size=options.connections_min,
             max_size=options.connections_max,
@@ -94,7 +94,6 @@ async def open_pool(
             statement_cache_size=0 if options.pooled_by_transaction else 256,
             server_settings=_server_settings(application_name, options.settings, options.pooled_by_transaction),
         )
-        return cast("Pool", await made)
 
     pool = await _with_retries(attempt, login, options.retry, sleep)
     try:
@@ -124,19 +123,19 @@ async def open_connection(
     """
 
     async def attempt() -> Connection:
-        made = await asyncpg.connect(
+        made = await DRIVER.connect(
             dsn,
             timeout=CONNECT_SECONDS_MAX,
             server_settings=_server_settings(application_name, settings or {}, pooled_by_transaction=False),
         )
         await _exchange_json_as_values(made)
-        return cast("Connection", made)
+        return made
 
     return await _with_retries(attempt, login, retry or ConnectRetry(), sleep)
 
 
 @asynccontextmanager
-async def tenant_transaction(pool: Pool, tenant_id: str, *, readonly: bool = False) -> AsyncIterator[Connection]:
+async def tenant_transaction(pool: Pool, tenant_id: str, *, readonly: bool = False) -> AsyncGenerator[Connection]:
     """A transaction that sees the rows of *tenant_id* only, by row-level security. For the api login.
 
     The tenant is set for this transaction alone, so a connection never carries it to its next user.
@@ -151,7 +150,7 @@ async def tenant_transaction(pool: Pool, tenant_id: str, *, readonly: bool = Fal
 @asynccontextmanager
 async def transaction(
     pool: Pool, *, readonly: bool = False, doing: str = "working for the platform"
-) -> AsyncIterator[Connection]:
+) -> AsyncGenerator[Connection]:
     """A transaction without a tenant: all of a service login's rows, none of an api login's."""
     with translating_errors(doing, writes_allowed=not readonly):
         async with pool.acquire() as connection, connection.transaction(readonly=readonly):
@@ -169,7 +168,7 @@ def _refuse_settings_behind_a_pooler(options: PoolOptions) -> None:
         raise Bug(f"session settings {sorted(options.settings)} need a direct connection")
 
 
-async def _exchange_json_as_values(connection: asyncpg.Connection) -> None:  # pyright: ignore[reportMissingTypeArgument]
+async def _exchange_json_as_values(connection: Connection) -> None:
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=_encode_jsonb, decoder=_decode_jsonb, format="binary"
     )

@@ -2,10 +2,10 @@
 
 One process at a time holds it by a file lock, which the kernel lets go when the process dies, however it dies.
 
-A server of PostgreSQL refuses to run as root. When Rota runs as root the server runs as the system user `pgserver`, which
-must reach its own directory below one that is perhaps root's alone. Then that one user is granted passage (not reading)
-through each closed ancestor, by an access-control list; only where the file system keeps none are all users granted
-passage.
+A server of PostgreSQL refuses to run as root. When Rota runs as root the server runs as the system user `pgserver`,
+which must reach its own directory below one that is perhaps root's alone. Then that one user is granted passage (not
+reading) through each closed ancestor, by an access-control list; only where the file system keeps none are all users
+granted passage.
 """
 
 import fcntl

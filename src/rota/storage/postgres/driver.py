@@ -1,12 +1,15 @@
 """The driver's surface as the stores use it, with types.
 
 asyncpg ships no annotations. The stores speak to these protocols, which name exactly the calls that Rota relies on; an
-asyncpg pool or connection satisfies them as it is. Values that come out of a row are typed by the store that reads them.
+asyncpg pool or connection satisfies them as it is. What comes out of a row is given its type by the store that reads
+it. Only `connections` opens anything.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
+
+import asyncpg
 
 ColumnValue = Any
 """A column's value: its type is decided by the SQL, so the reader states it."""
@@ -45,6 +48,15 @@ class Connection(Protocol):
         isolation: Literal["read_committed", "repeatable_read", "serializable"] | None = None,
         readonly: bool = False,
     ) -> AbstractAsyncContextManager[None]: ...
+    async def set_type_codec(
+        self,
+        typename: str,
+        *,
+        schema: str,
+        encoder: Callable[[Any], bytes],
+        decoder: Callable[[bytes], ColumnValue],
+        format: Literal["binary"],
+    ) -> None: ...
     async def add_listener(self, channel: str, callback: Listener) -> None: ...
     async def remove_listener(self, channel: str, callback: Listener) -> None: ...
     def add_termination_listener(self, callback: Callable[["Connection"], None]) -> None: ...
@@ -72,3 +84,24 @@ class Pool(Protocol):
     async def expire_connections(self) -> None: ...
     def terminate(self) -> None: ...
     async def close(self) -> None: ...
+
+
+class Driver(Protocol):
+    """The two ways in."""
+
+    def create_pool(
+        self,
+        dsn: str,
+        *,
+        min_size: int,
+        max_size: int,
+        init: Callable[[Connection], Awaitable[None]],
+        connection_class: type[object],
+        timeout: float,
+        statement_cache_size: int,
+        server_settings: Mapping[str, str],
+    ) -> Awaitable[Pool]: ...
+    async def connect(self, dsn: str, *, timeout: float, server_settings: Mapping[str, str]) -> Connection: ...
+
+
+DRIVER = cast("Driver", asyncpg)

@@ -1,12 +1,12 @@
 """Turns what the driver and the network raise into the project's error families: the one place that does.
 
-`Unavailable`: the server cannot be reached, is shutting down, out of connections, or gave up on the statement (time-out,
-deadlock, serialization). The outcome of a write in flight is then unknown and the caller must find it out by reading.
+`Unavailable`: the server cannot be reached, is shutting down, out of connections, or gave up on the statement
+(time-out, deadlock, serialization). The outcome of a write in flight is then unknown; the caller finds it by reading.
 Everything else (a broken constraint, a wrong statement, a missing privilege) passes unchanged: the store that wrote the
 statement knows which constraint means what.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import asyncpg
@@ -30,7 +30,7 @@ _CLOSED_MARKS = ("is closed", "is closing", "closed in the middle", "has been re
 
 
 @contextmanager
-def translating_errors(doing: str, *, writes_allowed: bool = True) -> Iterator[None]:
+def translating_errors(doing: str, *, writes_allowed: bool = True) -> Generator[None]:
     """Raises `Unavailable` in place of every failure that another try may cure.
 
     *doing* says what was being attempted, for the message ("claiming runs"). A server that turns read-only under a

@@ -33,7 +33,7 @@ async def ensure_logins(urls: DatabaseUrls, *, sleep: Sleep) -> None:
         with translating_errors("preparing the logins"):
             for login, url in ((Login.OWNER, urls.owner), (Login.API, urls.api), (Login.SERVICE, urls.service)):
                 password = password_in(url) if user_in(url) == login else None
-                probe_url = None if password is None else with_user(urls.direct_admin, login, password)
+                probe_url = with_user(urls.direct_admin, login, password or "")
                 await _ensure_login(connection, login, password, probe_url, sleep)
             await _grant_database(connection)
     except asyncpg.InsufficientPrivilegeError as error:
@@ -54,17 +54,17 @@ async def ensure_logins(urls: DatabaseUrls, *, sleep: Sleep) -> None:
 
 
 async def _ensure_login(
-    connection: Connection, login: Login, password: str | None, probe_url: str | None, sleep: Sleep
+    connection: Connection, login: Login, password: str | None, probe_url: str, sleep: Sleep
 ) -> None:
     row = await connection.fetchrow(
         "SELECT rolcanlogin, coalesce(rolconfig, '{}') AS settings FROM pg_catalog.pg_roles WHERE rolname = $1", login
     )
     if row is None:
         await _create_role(connection, login, password)
-    elif password is not None and probe_url is not None:
-        if not (row["rolcanlogin"] and await _can_log_in(probe_url, login, sleep)):
-            await _alter(connection, f"ALTER ROLE {login} LOGIN PASSWORD {_literal(password)}")
-    known = set() if row is None else {setting.partition("=")[0].lower() for setting in row["settings"]}
+    elif password is not None and not (row["rolcanlogin"] and await _can_log_in(probe_url, login, sleep)):
+        await _alter(connection, f"ALTER ROLE {login} LOGIN PASSWORD {_literal(password)}")
+    settings: list[str] = [] if row is None else row["settings"]
+    known = {setting.partition("=")[0].lower() for setting in settings}
     for name, value in _ROLE_SETTINGS.items():
         if name not in known:
             await _alter(connection, f"ALTER ROLE {login} SET {name} = {value}")

@@ -6,11 +6,12 @@
   BYPASSRLS, so that no superuser is needed to create it.
 
 The rule for passwords. Given one administrator's URL (`--database-url`), the password of each login is
-HMAC-SHA256(key = the password in that URL, message = "rota/" + login), written in URL-safe base64 without padding. So all
-processes that hold the URL agree, nothing more is stored, and a login's password does not reveal the administrator's.
-The database's name is no part of the message: roles belong to the whole cluster, so two Rota databases in one cluster
-share them and must be given the same password. When the administrator's password changes, the next `rota migrate`
-sets the derived ones anew; a process that still runs with the old URL keeps its open sessions but gets no new ones.
+HMAC-SHA256(key = the password in that URL, message = "rota/" + login), written in URL-safe base64 without padding. So
+all processes that hold the URL agree, nothing more is stored, and a login's password does not reveal the
+administrator's. The database's name is no part of the message: roles belong to the whole cluster, so two Rota databases
+in one cluster share them and must be given the same password. When the administrator's password changes, the next
+`rota migrate` sets the derived ones anew; a process that still runs with the old URL keeps its open sessions but gets
+no new ones.
 
 `--database-owner-url`, `--database-api-url` and `--database-service-url` each override what is derived. A login of
 another name must then be a member of the role whose place it takes.

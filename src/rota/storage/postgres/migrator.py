@@ -5,8 +5,8 @@ own together with its row in `scheduler.migrations`, by `rota_owner`, while a lo
 connection: of several replicas that start at once one migrates and the others wait, then find nothing to do. The lock
 is polled for, not waited on: a waiting statement holds a snapshot, and CREATE INDEX CONCURRENTLY waits for those.
 
-A file whose first line contains `-- no-transaction` runs outside a transaction, statement by statement (for CREATE INDEX
-CONCURRENTLY). When it breaks in the middle it runs again from its start, so each of its statements must be repeatable.
+A file whose first line contains `-- no-transaction` runs outside a transaction, statement by statement (for CREATE
+INDEX CONCURRENTLY). When it breaks in the middle it runs again from its start, so each statement must be repeatable.
 
 An applied file is never edited: its checksum is kept. A database that knows more than this version is left alone;
 expand and contract keep it usable, but only the newer version may migrate it.
@@ -14,7 +14,7 @@ expand and contract keep it usable, but only the newer version may migrate it.
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -124,7 +124,7 @@ class Migrator:
             return found
 
     @asynccontextmanager
-    async def _owner_connection(self) -> AsyncIterator[Connection]:
+    async def _owner_connection(self) -> AsyncGenerator[Connection]:
         if self._urls.direct_owner is None:
             problem = FieldProblem(
                 "--database-direct-url",

@@ -1,7 +1,7 @@
 """Finds the SQL statements of the stores: one statement per file, named `<aggregate>/<verb_noun>`.
 
-A store binds its statements when its module is loaded (`CLAIM_BATCH = query("runs/claim_batch")`), so a missing or empty
-file stops the process at its start and never in the middle of a transaction. Files are read through
+A store binds its statements when its module is loaded (`CLAIM_BATCH = query("runs/claim_batch")`), so a missing or
+empty file stops the process at its start and never in the middle of a transaction. Files are read through
 `importlib.resources`, so that they are found in an installed wheel as in a checkout. Nothing is substituted into them:
 values travel as parameters only.
 """
