@@ -1,12 +1,12 @@
 """Occurrences: when a trigger fires. Pure; docs/occurrences.md has the rules in words.
 
-    syntax, fields, hashing     an expression becomes sets of numbers
-    matching                    the sets become local seconds, on a clock that never jumps
-    tzif, zones                 the tz database becomes tables of clock changes
-    timeline                    local seconds are laid on real time (daylight saving, by policy)
-    sources, calendars          streams of fires; days on which nothing may fire
-    compiled, preview           what the rest of Rota asks
-    validation                  what is wrong with a trigger
+    syntax, items, fields, hashing  an expression becomes sets of numbers
+    matching                        the sets become local seconds, on a clock that never jumps
+    tzif, zones                     the tz database becomes tables of clock changes
+    timeline                        local seconds are laid on real time (daylight saving, by policy)
+    sources, calendars              streams of fires; days on which nothing may fire
+    compiled, preview, explaining   what the rest of Rota asks
+    validation                      what is wrong with a trigger
 
 This package has no clock: "next" is always next after an instant that the caller gives.
 """

@@ -178,4 +178,3 @@ class MovingSource:
 
 
 CalendarSource: TypeAlias = SkippingSource | MovingSource
-

@@ -1,4 +1,4 @@
-"""Sentences about what a clock change does to a fixed-time job: which local times it skips or repeats, and then what."""
+"""Sentences about what a clock change does to a fixed-time job: the local times it skips or repeats, and then what."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -43,8 +43,8 @@ def _skip_of(source: CronSource, change: ClockChange) -> tuple[int, str] | None:
     times, where = _listed(affected), _where(source, change)
     if change.gained > 0:
         if change.is_correction:
-            return change.at, f"{times} {_does(affected)} not exist {where}: the clock was set forward " \
-                f"{change.gained // 3_600} hours; not fired"
+            hours = change.gained // 3_600
+            return change.at, f"{times} {_does(affected)} not exist {where} (set forward by {hours} hours); not fired"
         skipped = source.gap == "skip"
         return (change.at, f"{times} {_does(affected)} not exist {where}; not fired") if skipped else None
     if change.is_correction or source.overlap_hour == "both":
@@ -104,5 +104,3 @@ def _clock(local: int) -> str:
     minute, second = divmod(local % DAY_SECONDS, 60)
     text = f"{minute // 60:02}:{minute % 60:02}"
     return f"{text}:{second:02}" if second else text
-
-

@@ -9,7 +9,7 @@ from rota.domain.problems import FieldProblem
 
 
 class CronSyntaxError(DomainError):
-    """A cron expression that cannot be read. `field` is a field's name, or "expression" where no single one is at fault."""
+    """A cron expression that cannot be read. `field` names one of `FIELDS`, or is "expression" for the whole."""
 
     def __init__(self, field: str, problem: str, remedy: str) -> None:
         where = "" if field == "expression" else f"{field}: "

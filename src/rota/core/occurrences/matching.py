@@ -137,8 +137,7 @@ def _days_of_week_mask(days: DaysOfWeek, length: int, first_weekday: int) -> int
     mask = 0
     for day in range(1, length + 1):
         weekday = _weekday(day, first_weekday)
-        if days.bits >> weekday & 1 or (weekday in days.last and day + 7 > length):
-            mask |= 1 << day
-        elif (weekday, (day + 6) // 7) in days.nth:
+        last = weekday in days.last and day + 7 > length
+        if days.bits >> weekday & 1 or last or (weekday, (day + 6) // 7) in days.nth:
             mask |= 1 << day
     return mask

@@ -16,9 +16,8 @@ from rota.core.occurrences.fields import (
     DAY_OF_WEEK,
     FIELDS,
     CronSyntaxError,
-    FieldRange,
 )
-from rota.core.occurrences.hashing import hashed_place
+from rota.core.occurrences.items import bits_of_items, value_of
 
 EXPRESSION_LENGTH_MAX: Final = 1_000
 EXPRESSIONS_CACHED_MAX: Final = 4_096
@@ -35,7 +34,6 @@ MACROS: Final = {
 }
 
 _HASH: Final = re.compile(r"(?<![A-Z])H(?![A-Z])")
-_HASH_ITEM: Final = re.compile(r"H(?:\(([^()-]+)-([^()-]+)\))?")
 _NTH_FROM_END: Final = re.compile(r"L(?:-([0-9]+))?")
 _NEAREST_WEEKDAY: Final = re.compile(r"([0-9]+)W")
 
@@ -110,9 +108,7 @@ def _macro(text: str) -> str:
             "use a workload with desired state running, or a service of the machine's own init system",
         )
     if text.startswith("@EVERY"):
-        raise CronSyntaxError(
-            "expression", "@every is not cron", 'use a trigger of kind "interval" with every_seconds'
-        )
+        raise CronSyntaxError("expression", "@every is not cron", 'use a trigger of kind "interval" with every_seconds')
     known = ", ".join(macro.lower() for macro in MACROS)
     raise CronSyntaxError("expression", f"{text.lower()!r} is not a known macro", f"use one of {known}")
 
@@ -130,7 +126,7 @@ def _wrong_count(count: int) -> CronSyntaxError:
 def _parse_fields(texts: tuple[str, ...], hash_key: str) -> CronSpec:
     second, minute, hour, day_of_month, month, day_of_week = texts
     seconds, minutes, hours, months = (
-        _bits(text.split(","), field, hash_key)
+        bits_of_items(text.split(","), field, hash_key)
         for text, field in zip((second, minute, hour, month), (*FIELDS[:3], FIELDS[4]), strict=True)
     )
     return CronSpec(
@@ -161,10 +157,10 @@ def _days_of_month(text: str, hash_key: str) -> DaysOfMonth:
         elif match := _NTH_FROM_END.fullmatch(item):
             from_end.append(_days_before_last(match[1]))
         elif match := _NEAREST_WEEKDAY.fullmatch(item):
-            nearest.append(_value(match[1], DAY_OF_MONTH))
+            nearest.append(value_of(match[1], DAY_OF_MONTH))
         else:
             plain.append(item)
-    bits = _bits(plain, DAY_OF_MONTH, hash_key)
+    bits = bits_of_items(plain, DAY_OF_MONTH, hash_key)
     return DaysOfMonth(bits, tuple(from_end), tuple(nearest), last_weekday)
 
 
@@ -188,7 +184,7 @@ def _days_of_week(text: str, hash_key: str) -> DaysOfWeek:
             last.append(_last_weekday(item))
         else:
             plain.append(item)
-    return DaysOfWeek(_bits(plain, DAY_OF_WEEK, hash_key), tuple(last), tuple(nth))
+    return DaysOfWeek(bits_of_items(plain, DAY_OF_WEEK, hash_key), tuple(last), tuple(nth))
 
 
 def _nth_weekday(item: str) -> tuple[int, int]:
@@ -197,7 +193,7 @@ def _nth_weekday(item: str) -> tuple[int, int]:
         raise CronSyntaxError(
             DAY_OF_WEEK.name, f"{nth!r} in {item!r} is not one of 1 to 5", "write 5#3 for the third Friday of a month"
         )
-    return _value(weekday, DAY_OF_WEEK) % 7, int(nth)
+    return value_of(weekday, DAY_OF_WEEK) % 7, int(nth)
 
 
 def _last_weekday(item: str) -> int:
@@ -207,108 +203,9 @@ def _last_weekday(item: str) -> int:
             "'L' does not say which weekday",
             "write 5L for the last Friday of a month, or 6 for Saturday",
         )
-    return _value(item[:-1], DAY_OF_WEEK) % 7
+    return value_of(item[:-1], DAY_OF_WEEK) % 7
 
 
 def _day_items(text: str) -> Iterable[str]:
     """The items of a day field, `?` being `*` where it stands alone."""
     return ["*"] if text == "?" else text.split(",")
-
-
-def _bits(items: Iterable[str], field: FieldRange, hash_key: str) -> int:
-    bits = 0
-    for item in items:
-        for value in _item_values(item, field, hash_key):
-            bits |= 1 << value
-    return bits
-
-
-def _item_values(item: str, field: FieldRange, hash_key: str) -> Iterable[int]:
-    base, slash, step_text = item.partition("/")
-    step = _step(step_text, field) if slash else 1
-    if base == "*":
-        return range(field.low, _top(field) + 1, step)
-    if match := _HASH_ITEM.fullmatch(base):
-        return _hashed_values(match, step if slash else None, field, hash_key)
-    low_text, dash, high_text = base.partition("-")
-    if dash:
-        return _range_values(_value(low_text, field), _value(high_text, field), step, field, item)
-    value = _fold(_value(base, field), field)
-    return range(value, _top(field) + 1, step) if slash else (value,)
-
-
-def _top(field: FieldRange) -> int:
-    """The highest distinct value: Sunday is both 0 and 7."""
-    return 6 if field is DAY_OF_WEEK else field.high
-
-
-def _fold(value: int, field: FieldRange) -> int:
-    return value % 7 if field is DAY_OF_WEEK else value
-
-
-def _range_values(low: int, high: int, step: int, field: FieldRange, item: str) -> Iterable[int]:
-    if low <= high:
-        return (_fold(value, field) for value in range(low, high + 1, step))
-    if not field.may_wrap:
-        raise CronSyntaxError(
-            field.name,
-            f"{item!r} runs backwards, and months differ in length",
-            f"write {low}-{field.high},{field.low}-{high}",
-        )
-    places = _top(field) - field.low + 1
-    first = _fold(low, field)
-    last = high if first <= high else high + places
-    return (field.low + (value - field.low) % places for value in range(first, last + 1, step))
-
-
-def _hashed_values(match: re.Match[str], step: int | None, field: FieldRange, hash_key: str) -> Iterable[int]:
-    """`H` is one place of the range; `H/n` is every nth place from one of the first n."""
-    low, high = field.low, field.hash_high
-    if match[1] is not None:
-        low, high = _value(match[1], field), _value(match[2], field)
-        if low > high:
-            raise CronSyntaxError(field.name, f"{match[0]!r} runs backwards", f"write H({high}-{low})")
-    places = high - low + 1
-    start = low + hashed_place(hash_key, field.name, min(step or places, places))
-    chosen = (start,) if step is None else range(start, high + 1, step)
-    return (_fold(value, field) for value in chosen)
-
-
-def _step(text: str, field: FieldRange) -> int:
-    """A step longer than the field cannot do what it says (`*/90` minutes is hourly), so it is refused."""
-    places = _top(field) - field.low + 1
-    if not (text.isascii() and text.isdigit()) or int(text) == 0:
-        raise CronSyntaxError(
-            field.name, f"{text!r} is not a step", f"write a whole number from 1 to {places} after the slash"
-        )
-    if int(text) > places:
-        raise CronSyntaxError(
-            field.name,
-            f"a step of {int(text)} is longer than the field, which has {places} values",
-            f'use a step of at most {places}, or a trigger of kind "interval"',
-        )
-    return int(text)
-
-
-def _value(text: str, field: FieldRange) -> int:
-    if text in field.words:
-        return field.words.index(text) + field.words_from
-    if text.isascii() and text.isdigit():
-        if field.low <= int(text) <= field.high:
-            return int(text)
-        raise CronSyntaxError(field.name, f"{text} is outside {field.span}", f"write a number from {field.span}")
-    raise _unreadable(text, field)
-
-
-def _unreadable(text: str, field: FieldRange) -> CronSyntaxError:
-    if not text:
-        return CronSyntaxError(field.name, "an item is empty", "take out the stray comma, dash or slash, or fill it in")
-    if text == "?":
-        return CronSyntaxError(field.name, "'?' may only stand alone in a day field", "write * instead")
-    short = next((word for word in field.words if text.startswith(word)), None)
-    if short is not None:
-        return CronSyntaxError(field.name, f"{text!r} is not a known name", f"write {short}")
-    words = f", or one of {' '.join(field.words)}" if field.words else ""
-    return CronSyntaxError(
-        field.name, f"{text!r} is not a value", f"write a number from {field.span}{words}; lists, ranges and steps of them"
-    )

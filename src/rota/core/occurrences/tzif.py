@@ -63,7 +63,7 @@ def _read_listed(tzif: bytes) -> tuple[list[OffsetChange], str]:
     times = unpack_from(f">{times_count}q", tzif, times_at)
     type_indices = unpack_from(f">{times_count}B", tzif, times_at + 8 * times_count)
     types_at = times_at + 9 * times_count
-    offsets = [unpack_from(">i", tzif, types_at + 6 * number)[0] for number in range(types_count)]
+    offsets: list[int] = [offset for (offset,) in (unpack_from(">i", tzif, types_at + 6 * n) for n in range(types_count))]
     changes = [OffsetChange(BEGINNING, offsets[0])]
     for at, index in zip(times, type_indices, strict=True):
         if at <= BEGINNING:

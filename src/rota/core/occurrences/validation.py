@@ -71,7 +71,9 @@ def _interval_problems(trigger: IntervalTrigger) -> Iterator[FieldProblem]:
         yield FieldProblem("every_seconds", f"{every} is not a length of time", "give a number of seconds above 0")
     elif every < EVERY_SECONDS_MIN:
         yield FieldProblem(
-            "every_seconds", f"{every:g} s is too short", f"use at least {EVERY_SECONDS_MIN} s, or do several things per run"
+            "every_seconds",
+            f"{every:g} s is too short",
+            f"use at least {EVERY_SECONDS_MIN} s, or do several things per run",
         )
     elif every > EVERY_SECONDS_MAX:
         yield FieldProblem(
@@ -111,7 +113,9 @@ def _limit_problems(limits: TriggerLimits) -> Iterator[FieldProblem]:
         yield FieldProblem("end_at", "is before start_at", "give an end_at that is not before start_at")
     if limits.fires_max is not None and not 1 <= limits.fires_max <= FIRES_MAX_LIMIT:
         yield FieldProblem(
-            "fires_max", f"{limits.fires_max} is not a number of firings", f"use 1 to {FIRES_MAX_LIMIT}, or leave it out"
+            "fires_max",
+            f"{limits.fires_max} is not a number of firings",
+            f"use 1 to {FIRES_MAX_LIMIT}, or leave it out",
         )
     if not 0 <= limits.jitter_seconds <= JITTER_SECONDS_MAX:
         yield FieldProblem(
@@ -126,7 +130,9 @@ def _limit_problems(limits: TriggerLimits) -> Iterator[FieldProblem]:
 def _instant_problems(field: str, instant: datetime) -> Iterator[FieldProblem]:
     if instant.tzinfo is None or instant.utcoffset() is None:
         yield FieldProblem(
-            field, "has no UTC offset, so it names no instant", f'end it with "Z" or an offset: "{instant.isoformat()}Z"'
+            field,
+            "has no UTC offset, so it names no instant",
+            f'end it with "Z" or an offset: "{instant.isoformat()}Z"',
         )
     elif not YEAR_FIRST < instant.year < YEAR_LAST:
         yield FieldProblem(
@@ -152,12 +158,16 @@ def _calendar_problems(calendar: Calendar) -> Iterator[FieldProblem]:
     for field, count in lists:
         if count > CALENDAR_DATES_MAX:
             yield FieldProblem(
-                field, f"has {count} entries", f"use at most {CALENDAR_DATES_MAX}; days that recur belong in exclude_annual"
+                field,
+                f"has {count} entries",
+                f"use at most {CALENDAR_DATES_MAX}; days that recur belong in exclude_annual",
             )
     for place, text in enumerate(calendar.exclude_annual[:CALENDAR_DATES_MAX]):
         if not _MONTH_DAY.fullmatch(text) or text in _SHORT_MONTHS:
             yield FieldProblem(
-                f"exclude_annual[{place}]", f"{text[:20]!r} is not a day of the year", 'write month and day, such as "12-25"'
+                f"exclude_annual[{place}]",
+                f"{text[:20]!r} is not a day of the year",
+                'write month and day, such as "12-25"',
             )
 
 
