@@ -1,0 +1,77 @@
+"""`rota import …`: moving in from what a machine has today."""
+
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from rota.cli.documents import read_text
+from rota.cli.manifest import carry_out, checked, existing_schedules
+from rota.cli.output import OutputForm, field
+from rota.cli.session import Session, with_session
+from rota.core.crontab import CrontabOptions, CrontabReading, read_crontab
+from rota.core.manifest import plan_manifest
+from rota.domain.errors import DomainError
+
+imports = typer.Typer(help="Move in: turn what you have into schedules.", no_args_is_help=True)
+
+_COLUMNS = (
+    field("LINE", "line"),
+    field("", "verb"),
+    field("SCHEDULE", "name"),
+    field("WHEN", "when"),
+    field("COMMAND", "command"),
+    field("NOTE", "note"),
+)
+_REFUSED_COLUMNS = (field("LINE", "line"), field("REFUSED BECAUSE", "problem"), field("REMEDY", "remedy"))
+
+
+@imports.command("crontab")
+@with_session
+def import_crontab(
+    session: Session,
+    file: Annotated[Path, typer.Argument(help="a crontab; - for standard input")],
+    user_column: Annotated[
+        bool, typer.Option("--user-column", help="lines name a user before the command, as in /etc/crontab")
+    ] = False,
+    run_as: Annotated[str | None, typer.Option(help="who the worker's commands run as; default you")] = None,
+    zone: Annotated[str, typer.Option("--tz", help="time zone of lines without CRON_TZ")] = "UTC",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be made, make nothing")] = False,
+) -> None:
+    """Turn a crontab into schedules, one a line. Importing the same file again changes nothing."""
+    options = CrontabOptions(run_as or getpass.getuser(), user_column, zone, source=file.name)
+    reading = read_crontab(read_text(file), options)
+    if reading.errors:
+        problems = [one.problem for one in reading.errors]
+        raise DomainError("INVALID_INPUT", f"{file}: {len(problems)} wrong lines; nothing was stored", problems)
+    drafts = checked(tuple(entry.draft for entry in reading.entries))
+    steps = plan_manifest(drafts, existing_schedules(session.client))
+    if not dry_run:
+        carry_out(session.client, steps)
+    _show(session, reading, {step.name: step.verb for step in steps}, dry_run=dry_run)
+
+
+def _show(session: Session, reading: CrontabReading, verbs: dict[str, str], *, dry_run: bool) -> None:
+    made = [
+        {
+            "line": entry.line_no,
+            "verb": verbs[entry.draft.name],
+            "name": entry.draft.name,
+            "when": getattr(entry.draft.triggers[0], "expression", ""),
+            "command": msgspec.to_builtins(entry.draft.target)["args"]["command"],
+            "note": entry.note,
+        }
+        for entry in reading.entries
+    ]
+    refused = [
+        {"line": one.line_no, "text": one.text, "problem": one.problem.problem, "remedy": one.problem.remedy}
+        for one in reading.refusals
+    ]
+    session.printer.items(made, _COLUMNS, refused=refused)
+    if session.printer.form is OutputForm.TABLE:
+        if refused:
+            session.printer.items(refused, _REFUSED_COLUMNS)
+        done = "would become schedules" if dry_run else "are schedules"
+        session.printer.say(f"{len(made)} lines {done}, {len(refused)} refused")

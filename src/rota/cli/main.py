@@ -1,0 +1,93 @@
+"""The entry point `rota`: all verbs under one roof, and the one place where errors become exit codes.
+
+Exit codes: 0 done; 1 refused or failed (and `diff` with differences); 2 wrong input; 130 interrupted.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+import rota
+from rota.cli.event import events
+from rota.cli.importing import imports
+from rota.cli.logs import show_logs
+from rota.cli.manifest import apply_manifest, diff_manifest
+from rota.cli.output import OutputForm, Printer
+from rota.cli.process import migrate, server, up
+from rota.cli.run import runs
+from rota.cli.schedule import schedules
+from rota.cli.tenant import tenants, tokens
+from rota.cli.worker import workers
+from rota.client.http import ApiError
+from rota.domain.errors import DomainError, RotaError
+
+EXIT_FAILED = 1
+EXIT_WRONG_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+_WRONG_INPUT_CODES = {"INVALID_INPUT", "MALFORMED_REQUEST"}
+
+app = typer.Typer(
+    name="rota",
+    help="Rota: what must run, when, and where.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for _name, _group in {
+    "schedule": schedules,
+    "run": runs,
+    "worker": workers,
+    "event": events,
+    "tenant": tenants,
+    "token": tokens,
+    "import": imports,
+}.items():
+    app.add_typer(_group, name=_name)
+for _name, _command in {
+    "up": up,
+    "server": server,
+    "migrate": migrate,
+    "apply": apply_manifest,
+    "diff": diff_manifest,
+    "logs": show_logs,
+}.items():
+    app.command(_name)(_command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rota {rota.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[  # noqa: ARG001 - typer calls back
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="show the version")
+    ] = False,
+) -> None:
+    """Rota: what must run, when, and where."""
+
+
+def main() -> None:
+    """Run one verb and leave with its exit code."""
+    errors = Printer(OutputForm.TABLE)
+    try:
+        app()
+    except ApiError as refused:
+        errors.problems(refused.detail, refused.problems)
+        sys.exit(EXIT_WRONG_INPUT if refused.code in _WRONG_INPUT_CODES else EXIT_FAILED)
+    except DomainError as wrong:
+        errors.problems(wrong.detail, wrong.problems)
+        sys.exit(EXIT_WRONG_INPUT if wrong.code in _WRONG_INPUT_CODES else EXIT_FAILED)
+    except RotaError as failed:
+        errors.problems(failed.detail, ())
+        sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""`rota run …`: enqueue a run, list runs, look at one, cancel and retry."""
+
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from rota.cli.output import Column, OutputForm, field
+from rota.cli.session import Session, with_session
+from rota.client.names import schedule_by_name
+from rota.domain.errors import invalid_input
+from rota.domain.problems import FieldProblem
+
+runs = typer.Typer(help="Runs: list, look at, enqueue, cancel, retry.", no_args_is_help=True)
+
+RunId = Annotated[str, typer.Argument(help="the run's id", metavar="RUN")]
+
+_LIST_COLUMNS = (
+    field("ID", "id"),
+    field("STATE", "state"),
+    Column("TARGET", lambda item: item["target"].get("task") or item["target"].get("url")),
+    field("DUE", "due_at"),
+    field("FINISHED", "finished_at"),
+    field("TRIES", "attempts_count"),
+    field("REASON", "reason"),
+)
+_ATTEMPT_COLUMNS = (
+    field("TRY", "attempt_no"),
+    field("OUTCOME", "outcome"),
+    field("STARTED", "started_at"),
+    field("FINISHED", "finished_at"),
+    field("ERROR", "error.message"),
+)
+
+
+@runs.command("list")
+@with_session
+def list_runs(
+    session: Session,
+    schedule: Annotated[str | None, typer.Option(help="only this schedule's (name or id)")] = None,
+    state: Annotated[str | None, typer.Option(help="scheduled, queued, running, succeeded, failed, …")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="at most so many")] = 50,
+) -> None:
+    """List runs, newest first."""
+    schedule_id = schedule_by_name(session.client, schedule).body["id"] if schedule else None
+    found = session.client.pages("/runs", limit, schedule_id=schedule_id, state=state)
+    session.printer.items(list(found), _LIST_COLUMNS)
+
+
+@runs.command("get")
+@with_session
+def get_run(session: Session, run: RunId) -> None:
+    """Show one run with its attempts."""
+    record = session.client.get(f"/runs/{run}")
+    attempts = session.client.get(f"/runs/{run}/attempts")["items"]
+    if session.printer.form is not OutputForm.TABLE:
+        return session.printer.item({**record, "attempts": attempts})
+    session.printer.item(record)
+    session.printer.items(attempts, _ATTEMPT_COLUMNS)
+
+
+@runs.command("create")
+@with_session
+def create_run(
+    session: Session,
+    task: Annotated[str, typer.Argument(help="the task's registered name")],
+    args: Annotated[str, typer.Option("--args", help="keyword arguments as a JSON object")] = "{}",
+    queue: Annotated[str | None, typer.Option(help="default: default")] = None,
+    key: Annotated[str | None, typer.Option("--idempotency-key", help="a repeated key makes no second run")] = None,
+    delay: Annotated[float | None, typer.Option("--delay-seconds", min=0, help="not before so many seconds")] = None,
+) -> None:
+    """Enqueue a run of a task."""
+    body: dict[str, Any] = {"task": task, "args": _json_object("--args", args)}
+    optional = {"queue": queue, "idempotency_key": key, "delay_seconds": delay}
+    body |= {name: value for name, value in optional.items() if value is not None}
+    session.printer.item(session.client.call("POST", "/runs", body=body).body)
+
+
+def _json_object(flag: str, text: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.MsgspecError as wrong:
+        problem = FieldProblem(flag, f"is no JSON object: {wrong}", """write it such as '{"name": "value"}'""")
+        raise invalid_input([problem]) from wrong
+
+
+@runs.command("cancel")
+@with_session
+def cancel_run(session: Session, run: RunId) -> None:
+    """Cancel a run: a queued one at once, a running one within seconds."""
+    session.printer.item(session.client.call("POST", f"/runs/{run}/cancel", body={}).body)
+
+
+@runs.command("retry")
+@with_session
+def retry_run(session: Session, run: RunId) -> None:
+    """Run a finished run again, as a new run."""
+    session.printer.item(session.client.call("POST", f"/runs/{run}/retry", body={}).body)

@@ -1,0 +1,144 @@
+"""Calls of the REST API: one connection, plain values in and out, every failure an `ApiError` with its problems.
+
+It decides nothing about what is asked. Timeouts are bounded; a stream has none between events but its server's.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Self
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from rota.client.context import ApiContext
+from rota.domain.problems import FieldProblem
+
+TIMEOUT_SECONDS = 30.0
+PAGE_LIMIT = 500
+
+
+class ApiError(Exception):
+    """An answer that is no success, or no answer at all (`status` 0)."""
+
+    def __init__(self, status: int, code: str, detail: str, problems: tuple[FieldProblem, ...] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.problems = problems
+
+
+class _Problem(Struct, frozen=True):
+    """The parts of a problem+json body that a person needs."""
+
+    title: str = ""
+    code: str = "INTERNAL"
+    detail: str = ""
+    errors: tuple[FieldProblem, ...] = ()
+    request_id: str = ""
+
+
+class Answer(Struct, frozen=True):
+    """A decoded body and the version it stands for."""
+
+    body: Any
+    etag: str = ""
+
+
+class ApiClient:
+    """Use as a context manager. `tenant` is named only where it differs from the token's own (platform_admin)."""
+
+    def __init__(self, context: ApiContext, *, names_tenant: bool = False) -> None:
+        headers = {"Authorization": f"Bearer {context.token}", "Accept": "application/json"}
+        if names_tenant and context.tenant:
+            headers["X-Rota-Tenant"] = context.tenant
+        self.url = context.url
+        self._http = httpx.Client(base_url=f"{context.url}/api/v1", headers=headers, timeout=TIMEOUT_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._http.close()
+
+    def get(self, path: str, **query: object) -> Any:
+        return self.call("GET", path, query=query).body
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request; `body` is anything that msgspec can encode. Absent query values are left out."""
+        content = msgspec.json.encode(body) if body is not None else None
+        sent = dict(headers or {}) | ({"Content-Type": "application/json"} if content is not None else {})
+        with self._reachable():
+            response = self._http.request(method, path, content=content, params=_present(query), headers=sent)
+        _raise_for_problem(response)
+        decoded = msgspec.json.decode(response.content) if response.content else None
+        return Answer(decoded, response.headers.get("ETag", ""))
+
+    def pages(self, path: str, limit: int | None = None, **query: object) -> Iterator[dict[str, Any]]:
+        """All items of a listing, page by page along its cursor, at most `limit` of them."""
+        left = limit
+        cursor: str | None = None
+        while left is None or left > 0:
+            size = PAGE_LIMIT if left is None else min(left, PAGE_LIMIT)
+            page = self.get(path, **query, limit=size, cursor=cursor)
+            yield from page["items"]
+            left = None if left is None else left - len(page["items"])
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def events(self, path: str, **query: object) -> Iterator[tuple[str, Any]]:
+        """Server-sent events as (event name, decoded data), until the server ends the stream."""
+        headers = {"Accept": "text/event-stream"}
+        with (
+            self._reachable(),
+            self._http.stream("GET", path, params=_present(query), headers=headers, timeout=None) as response,
+        ):
+            if response.is_error:
+                response.read()
+            _raise_for_problem(response)
+            name = "message"
+            for line in response.iter_lines():
+                field, _, value = line.partition(":")
+                if field == "event":
+                    name = value.strip()
+                elif field == "data":
+                    yield name, msgspec.json.decode(value.strip())
+                elif not line:
+                    name = "message"
+
+    @contextmanager
+    def _reachable(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TransportError as unreachable:
+            reason = str(unreachable) or type(unreachable).__name__
+            remedy = "check that it runs (`rota up`) and that --url or the context file names its address"
+            problem = FieldProblem("--url", f"{self.url} does not answer: {reason}", remedy)
+            raise ApiError(0, "UNAVAILABLE", f"{self.url} does not answer", (problem,)) from unreachable
+
+
+def _present(query: Mapping[str, object] | None) -> dict[str, str | int | float | bool]:
+    kept = {name: value for name, value in (query or {}).items() if value is not None}
+    return {name: value if isinstance(value, (str, int, float, bool)) else str(value) for name, value in kept.items()}
+
+
+def _raise_for_problem(response: httpx.Response) -> None:
+    if response.is_success:
+        return
+    try:
+        problem = msgspec.json.decode(response.content, type=_Problem)
+    except msgspec.MsgspecError:
+        problem = _Problem(detail=f"the server answered {response.status_code} without a reason")
+    detail = problem.detail or problem.title
+    suffix = f" (request {problem.request_id})" if response.status_code >= 500 and problem.request_id else ""
+    raise ApiError(response.status_code, problem.code, detail + suffix, problem.errors)
