@@ -107,9 +107,7 @@ def test_behind_a_pooler_without_a_direct_url_nothing_is_direct() -> None:
 def test_without_a_password_the_remedy_is_named() -> None:
     found = problems_of(DatabaseOptions(url="postgresql://boss@db/rota"))
 
-    assert found == [
-        ("--database-url", "carries no password, from which the password of rota_owner would be derived")
-    ]
+    assert found == [("--database-url", "carries no password, from which the password of rota_owner would be derived")]
 
 
 @pytest.mark.parametrize(("one", "other"), list(permutations(["owner_url", "api_url", "service_url"], 2)))
