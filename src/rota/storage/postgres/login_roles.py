@@ -91,15 +91,19 @@ async def _can_log_in(url: str, login: Login, sleep: Sleep) -> bool:
 
 
 async def _alter(connection: Connection, statement: str) -> None:
-    """Runs a statement on a shared catalogue row; two at once make one fail with "tuple concurrently updated"."""
+    """Runs a statement on a shared catalogue row.
+
+    Of two at once one fails: with "tuple concurrently updated", or on a unique index when both insert the row.
+    """
     for attempt in range(1, ALTER_ATTEMPTS_MAX + 1):
         try:
             await connection.execute(statement)
-        except asyncpg.InternalServerError as error:
-            if attempt == ALTER_ATTEMPTS_MAX or "concurrently" not in str(error):
+        except (asyncpg.InternalServerError, asyncpg.UniqueViolationError) as error:
+            lost_race = isinstance(error, asyncpg.UniqueViolationError) or "concurrently" in str(error)
+            if attempt == ALTER_ATTEMPTS_MAX or not lost_race:
                 raise
-            continue
-        return
+        else:
+            return
 
 
 async def _grant_database(connection: Connection) -> None:
