@@ -22,9 +22,9 @@ PYTHON_CASES: list[tuple[Callable[[tidy_python.Module], Iterator[Finding]], str,
     (tidy_python.many_parameters, CORE, f"def f({PARAMETERS}): ...", f"def f(self, {PARAMETERS[3:]}, *, named): ..."),
     (
         tidy_python.many_parameters,
-        CORE,
-        f"@cache()\ndef f({PARAMETERS}): ...",
-        f"@app.command()\ndef f({PARAMETERS}): ...",
+        "src/rota/cli/run.py",
+        f"def f({PARAMETERS}, h=1): ...",
+        "def f(a, b, c=1, d=1, e=1, g=1, h=1): ...",
     ),
     (tidy_python.vague_name, CORE, "class RunManager: ...", "class Managerial: ..."),
     (tidy_python.no_docstring, CORE, "X = 1", '"""What it decides."""\nX = 1'),
@@ -135,6 +135,32 @@ def leaks(text: str) -> list[Finding]:
 
 def test_tenant_tables_are_read_from_the_migrations() -> None:
     assert tidy_sql.tenant_tables([MIGRATION]) == {"live_runs", "run_records"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT 1 FROM scheduler.live_runs l WHERE l.tenant_id = $1",
+        "SELECT 1 FROM scheduler.live_runs WHERE $1::text = tenant_id",
+        "SELECT 1 FROM scheduler.live_runs WHERE tenant_id = ANY ($1)",
+        "INSERT INTO scheduler.live_runs (run_id, tenant_id) VALUES ($1, $2)",
+        "SELECT 1 FROM scheduler.leases",
+    ],
+)
+def test_a_query_that_is_confined_to_a_tenant_needs_no_reason(statement: str) -> None:
+    assert leaks(f"-- Stays in its tenant.\n{statement}\n") == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT tenant_id FROM scheduler.live_runs",
+        "SELECT 1 FROM scheduler.live_runs a JOIN scheduler.live_runs b ON a.tenant_id = b.tenant_id",
+        "UPDATE scheduler.live_runs SET run_id = $1",
+    ],
+)
+def test_naming_the_tenant_without_comparing_it_confines_nothing(statement: str) -> None:
+    assert len(leaks(f"-- Looks across tenants.\n{statement}\n")) == 1
 
 
 @pytest.mark.parametrize("table", ["live_runs", "run_records"])

@@ -60,12 +60,6 @@ def is_declaration(function: Function) -> bool:
     return all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in function.body)
 
 
-def is_command(function: Function) -> bool:
-    """A verb of the command line: decorated with `@<app>.command(...)`."""
-    calls = [node.func for node in function.decorator_list if isinstance(node, ast.Call)]
-    return any(isinstance(called, ast.Attribute) and called.attr in {"command", "callback"} for called in calls)
-
-
 def long_file(module: Module) -> Iterator[Finding]:
     lines = module.text.count("\n")
     if lines > FILE_LINES_MAX:
@@ -85,10 +79,10 @@ def many_parameters(module: Module) -> Iterator[Finding]:
     if module.is_under("tests"):
         return  # a test asks for as many fixtures as it needs
     for name, function in module.functions():
-        if is_command(function):
-            continue  # its parameters are options, which typer hands in by name
         names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
         count = len([name for name in names if name not in {"self", "cls"}])
+        if module.is_under("src/rota/cli"):
+            count -= len(function.args.defaults)  # options of a command, which typer hands in by name
         if count > POSITIONAL_PARAMETERS_MAX:
             message = f"{count} positional parameters, at most {POSITIONAL_PARAMETERS_MAX}; make an options object"
             yield Finding("many-parameters", f"{module.path}::{name}", message, count)

@@ -1,7 +1,7 @@
 """Rules for the query files of the stores: `queries/<aggregate>/<verb_noun>.sql`, one statement each.
 
-A statement that names a tenant's table without `tenant_id` needs the line `-- service: <why it looks across tenants>`
-in its leading comment, so that whoever reviews isolation finds all of them.
+A statement on a tenant's table compares `tenant_id` with a parameter or inserts it. One that does neither needs the line
+`-- service: <why it looks across tenants>` in its leading comment, so that whoever reviews isolation finds them all.
 """
 
 import ast
@@ -17,6 +17,12 @@ SERVICE = re.compile(r"^--\s*service:\s*\S+(?:\s+\S+)+", re.MULTILINE)
 VERB_NOUN = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
 WALL_CLOCK = re.compile(
     r"\b(?:now|clock_timestamp|statement_timestamp|transaction_timestamp)\s*\(|\b(?:current_timestamp|localtimestamp|current_date)\b",
+    re.IGNORECASE,
+)
+CONFINED = re.compile(
+    r"\btenant_id\s*(?:=|IS NOT DISTINCT FROM)\s*(?:ANY\s*\(\s*)?\$\d"
+    r"|\$\d+(?:::\w+)?\s*=\s*(?:\w+\.)?tenant_id\b"
+    r"|\bINSERT\s+INTO\s+scheduler\.\w+[^()]*\([^)]*\btenant_id\b",
     re.IGNORECASE,
 )
 CREATE_TABLE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?scheduler\.(\w+)\s*\((.*?)\n\)", re.DOTALL | re.IGNORECASE)
@@ -82,9 +88,9 @@ RULES: tuple[Callable[[QueryFile], Iterator[Finding]], ...] = (no_reason, many_s
 
 def tenant_leak(file: QueryFile, tables: frozenset[str]) -> Iterator[Finding]:
     touched = sorted(table for table in tables if re.search(rf"\bscheduler\.{table}\b", file.code))
-    needs_reason = bool(touched) and not re.search(r"\btenant_id\b", file.code)
+    needs_reason = bool(touched) and not CONFINED.search(file.code)
     if needs_reason and not SERVICE.search(file.text):
-        message = f"touches {', '.join(touched)} without tenant_id; compare it, or say '-- service: <why>' below line 1"
+        message = f"{', '.join(touched)}: compare tenant_id with a parameter, or say '-- service: <why>' below line 1"
         yield Finding("sql-tenant-leak", file.path, message)
     if SERVICE.search(file.text) and not needs_reason:
         yield Finding("sql-tenant-leak", file.path, "says '-- service:' in vain; remove the line")
