@@ -1,7 +1,7 @@
 """Rules for the query files of the stores: `queries/<aggregate>/<verb_noun>.sql`, one statement each.
 
-A statement on a tenant's table compares `tenant_id` with a parameter or inserts it. One that does neither needs the line
-`-- service: <why it looks across tenants>` in its leading comment, so that whoever reviews isolation finds them all.
+A statement on a tenant's table compares `tenant_id` with a parameter or inserts it. One that does neither needs the
+line `-- service: <why it looks across tenants>` in its leading comment: whoever reviews isolation finds them all.
 """
 
 import ast
