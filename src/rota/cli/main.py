@@ -76,12 +76,11 @@ def main() -> None:
     errors = Printer(OutputForm.TABLE)
     try:
         app()
-    except ApiError as refused:
-        errors.problems(refused.detail, refused.problems)
+    except (ApiError, DomainError) as refused:
+        # The detail of a wrong input repeats its first problem: say it once.
+        sentence = "the input is wrong" if refused.code == "INVALID_INPUT" and refused.problems else refused.detail
+        errors.problems(sentence, refused.problems)
         sys.exit(EXIT_WRONG_INPUT if refused.code in _WRONG_INPUT_CODES else EXIT_FAILED)
-    except DomainError as wrong:
-        errors.problems(wrong.detail, wrong.problems)
-        sys.exit(EXIT_WRONG_INPUT if wrong.code in _WRONG_INPUT_CODES else EXIT_FAILED)
     except RotaError as failed:
         errors.problems(failed.detail, ())
         sys.exit(EXIT_FAILED)

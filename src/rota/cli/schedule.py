@@ -1,6 +1,5 @@
 """`rota schedule …`: schedules by name or id, and the offline preview of any expression."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -163,8 +162,5 @@ def show_preview(printer: Printer, shown: dict[str, Any]) -> None:
     printer.items(shown["items"], _PREVIEW_COLUMNS, **{name: shown[name] for name in shown if name != "items"})
     if printer.form is OutputForm.TABLE and shown.get("skipped"):
         printer.items(shown["skipped"], _SKIPPED_COLUMNS)
-
-
-def rfc3339(moment: datetime) -> str:
-    """UTC with `Z`."""
-    return moment.isoformat().replace("+00:00", "Z")
+    if not shown["items"]:
+        printer.say("nothing is to come")
