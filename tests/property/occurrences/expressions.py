@@ -39,6 +39,10 @@ class Expression:
         return f"Expression({self.text!r})"
 
 
+def any_date(_: date) -> bool:
+    return True
+
+
 def every(values: Iterable[int]) -> Callable[[int], bool]:
     return frozenset(values).__contains__
 
@@ -77,7 +81,7 @@ def days_of_month() -> SearchStrategy[DayField]:
     last = st.integers(0, 30).map(lambda n: DayField(f"L-{n}" if n else "L", lambda day: day.day == length(day) - n))
     near = st.integers(1, 31).map(lambda n: DayField(f"{n}W", lambda day: day.day == nearest_weekday(day, n)))
     last_weekday = st.just(DayField("LW", lambda day: day.day == nearest_weekday(day, length(day))))
-    return st.one_of(plain, plain, last, near, last_weekday, st.just(DayField("?", lambda day: True)))
+    return st.one_of(plain, plain, last, near, last_weekday, st.just(DayField("?", any_date)))
 
 
 def days_of_week() -> SearchStrategy[DayField]:
@@ -88,7 +92,7 @@ def days_of_week() -> SearchStrategy[DayField]:
     nth = st.tuples(st.integers(0, 6), st.integers(1, 5)).map(
         lambda pair: DayField(f"{pair[0]}#{pair[1]}", lambda day: (weekday(day), count_of_kind(day)) == pair)
     )
-    return st.one_of(plain, plain, sunday, named, last, nth, st.just(DayField("?", lambda day: True)))
+    return st.one_of(plain, plain, sunday, named, last, nth, st.just(DayField("?", any_date)))
 
 
 def months() -> SearchStrategy[Field]:
@@ -135,7 +139,7 @@ def is_day(day: date, of_month: DayField, of_week: DayField) -> bool:
 @st.composite
 def day_fields(draw: DrawFn) -> tuple[str, Callable[[date], bool]]:
     """Day of month, month and day of week: their text with spaces, and the dates that they name."""
-    any_day = DayField("*", lambda day: True)
+    any_day = DayField("*", any_date)
     of_month = draw(days_of_month()) if draw(st.booleans()) else any_day
     of_week = draw(days_of_week()) if draw(st.booleans()) else any_day
     month = draw(months()) if draw(st.integers(0, 3)) == 0 else Field("*", every(range(1, 13)))

@@ -1,4 +1,4 @@
-"""A slow and obvious reading of the rules: look at the wall clock at every step of real time, and write down what fires.
+"""A slow and obvious reading of the rules: look at the wall clock at every step of real time; write down what fires.
 
 It shares nothing with `rota.core.occurrences`: the wall clock is Python's own `zoneinfo`, the meaning of a job is a
 function of a local time, and clock changes are noticed by watching the clock, as cron's loop does.
@@ -7,15 +7,16 @@ function of a local time, and clock changes are noticed by watching the clock, a
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from itertools import pairwise
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 LARGE = timedelta(hours=3)
 
 
-@lru_cache(maxsize=None)
+@cache
 def wall_clock(zone_name: str) -> ZoneInfo:
     """The zone as the `tzdata` package has it, whatever this machine has installed."""
     with files("tzdata").joinpath("zoneinfo", *zone_name.split("/")).open("rb") as data:
@@ -32,8 +33,7 @@ class Job:
     overlap_hour: str = "first"
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """At `instant` the wall clock shows `local` (without a zone)."""
 
     instant: datetime
@@ -49,8 +49,10 @@ def readings(zone_name: str, start: datetime, end: datetime, step: timedelta) ->
 
 
 def fires(job: Job, watched: Sequence[Reading], step: timedelta) -> set[datetime]:
-    """All instants at which the job fires while the clock is watched. Its first and last three hours are not to be
-    relied on: a clock change just outside would not have been seen."""
+    """All instants at which the job fires while the clock is watched.
+
+    The first and last three hours are not to be relied on: a clock change just outside would not have been seen.
+    """
     as_shown = {reading.instant for reading in watched if job.names(reading.local)}
     if job.wildcard:
         return as_shown
