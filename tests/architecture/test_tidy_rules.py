@@ -87,6 +87,24 @@ def test_a_supervisor_that_is_listed_in_vain_is_found() -> None:
     assert [finding.place for finding in found] == ["src/rota/services/firing.py::run"]
 
 
+@pytest.mark.parametrize(
+    "importer",
+    [
+        "from rota.core import retry",
+        "from rota.core.retry import delay",
+        "import rota.core.retry",
+        "START = [sys.executable, '-m', 'rota.core.retry']",
+    ],
+)
+def test_a_module_that_nothing_asks_for_is_found(importer: str) -> None:
+    module = tidy_python.parse(CORE, "import rota.core.retry")
+    asking = tidy_python.parse("src/rota/cli/main.py", importer)
+    entry_points = frozenset({"rota.cli.main"})
+
+    assert [finding.place for finding in tidy_python.dead_module([module], entry_points)] == [CORE]
+    assert list(tidy_python.dead_module([module, asking], entry_points)) == []
+
+
 def test_declarations_do_not_make_the_median_look_better() -> None:
     code = "def f():\n    return 1\n\n    # the end\n    return 2\n\n" + METHODS.format(1).replace("    def", "def")
 

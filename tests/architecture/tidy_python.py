@@ -15,6 +15,7 @@ POSITIONAL_PARAMETERS_MAX = 6
 PORT_METHODS_MAX = 8
 BANNED_WORDS = re.compile(r"(?:^|_)(?:utils?|common|helpers?|managers?|misc)(?:_|$)")
 BANNED_CLASS_WORDS = re.compile(r"(?:Utils?|Common|Helpers?|Managers?)(?![a-z])")
+ORACLE = "rota.storage.memory."
 VERDICT_WORDS = re.compile(r"^(?:assert|expect|check|compare|exercise|prove|verify|wait)(?:_|$)")
 SQL_START = re.compile(r"\s*(?:SELECT\s|INSERT\s+INTO\s|UPDATE\s+\S+\s+SET\s|DELETE\s+FROM\s|WITH\s+\w+\s+AS\s)")
 
@@ -217,6 +218,35 @@ RULES: tuple[Callable[[Module], Iterator[Finding]], ...] = (
     sql_in_python,
     no_verdict,
 )
+
+
+def dotted_name(path: str) -> str:
+    return path.removeprefix("src/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def modules_named_in(module: Module) -> Iterator[str]:
+    """What the module imports, and what it names in a text, as `python -m` wants it. May hold names of non-modules."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("rota."):
+            yield node.value
+
+
+def dead_module(modules: Iterable[Module], entry_points: frozenset[str]) -> Iterator[Finding]:
+    """Modules of src that nothing in src asks for; the memory store, which is the oracle, is asked for by tests."""
+    everything = list(modules)
+    sources = [module for module in everything if module.is_under("src")]
+    asked = {name for module in sources for name in modules_named_in(module) if name != dotted_name(module.path)}
+    asked |= {name for module in everything for name in modules_named_in(module) if name.startswith(ORACLE)}
+    for module in sources:
+        name = dotted_name(module.path)
+        if module.path.endswith("/__init__.py") or name in asked or name in entry_points:
+            continue
+        yield Finding("dead-module", module.path, "no code asks for this module; use it or remove it")
 
 
 def median_function_lines(modules: Iterable[Module]) -> float:
