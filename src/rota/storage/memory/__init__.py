@@ -1,1 +1,1 @@
-"""Stores in memory: the oracle of the others (design law 14), and the stores of unit tests. Nothing survives the process."""
+"""Stores in memory: the oracle of the others (law 14), and the stores of unit tests. Nothing survives the process."""

@@ -1,6 +1,6 @@
 """The tables of the memory stores, with the store's own clock and ids.
 
-It holds and numbers; it decides nothing. A store changes it between two awaits, so each of its methods is one transaction.
+It holds and numbers; it decides nothing. A store changes it between two awaits, so each method is one transaction.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,0 +1,16 @@
+-- A tenant's tokens, revoked and expired ones too, the oldest first.
+-- $1 tenant_id, $2 id to start behind, $3 limit, $4 offset. An empty page is one row without an id.
+WITH total AS (
+    SELECT count(*) AS total_count FROM scheduler.api_tokens WHERE tenant_id = $1
+), listed AS (
+    SELECT id, tenant_id, name, role, hint, created_at, created_by, expires_at, revoked_at
+      FROM scheduler.api_tokens
+     WHERE tenant_id = $1 AND id > $2::uuid
+     ORDER BY id
+     LIMIT $3 OFFSET $4
+)
+SELECT total.total_count, k.id, k.tenant_id, k.name, k.role, k.hint, k.created_at, k.created_by, k.expires_at,
+       k.revoked_at
+  FROM total
+  LEFT JOIN listed k ON true
+ ORDER BY k.id

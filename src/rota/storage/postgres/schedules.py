@@ -1,0 +1,199 @@
+"""Schedules of one tenant, through the api login: reading, and compare-and-swap writing with events and audit.
+
+Lock order: the schedule's row, then its triggers'. The leader advances triggers without a lock on the schedule, by
+compare-and-set; a change that meets it at a trigger waits for it and keeps its progress (`replace_triggers`).
+"""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+
+import asyncpg
+import msgspec
+
+from rota.domain.errors import Bug, not_found
+from rota.domain.ids import ScheduleId, TenantId
+from rota.domain.page import Page, PageRequest
+from rota.domain.policies import Policies
+from rota.domain.schedule import Schedule, TriggerState
+from rota.domain.targets import Target
+from rota.ports.schedule_store import ScheduleChange, ScheduleFilter
+from rota.storage.event_drafts import drafts_of_tenant
+from rota.storage.page_cursor import cursor_refused, decode_cursor, is_uuid
+from rota.storage.postgres.audit import insert_audit
+from rota.storage.postgres.connections import tenant_transaction, transaction
+from rota.storage.postgres.driver import Connection, Pool, Row
+from rota.storage.postgres.events import insert_events
+from rota.storage.postgres.keyset_pages import page_of_rows
+from rota.storage.postgres.query_files import query
+from rota.storage.postgres.tenants import refuse_revoked_tenant
+from rota.storage.postgres.unstorable_text import refusing_unstorable_text
+from rota.storage.schedule_refusals import names_taken, tenant_revoked, version_mismatch
+
+_INSERT_IF_NAMES_FREE = query("schedules/insert_if_names_free")
+_READ_SCHEDULE = query("schedules/read_schedule")
+_FIND_BY_NAME = query("schedules/find_by_name")
+_PAGE_LIVE = query("schedules/page_live")
+_PAGE_DELETED = query("schedules/page_deleted")
+_LOCK_SCHEDULE = query("schedules/lock_schedule")
+_SAVE_LOCKED = query("schedules/save_locked")
+_REPLACE_TRIGGERS = query("schedules/replace_triggers")
+_READ_CLOCK = query("schedules/read_clock")
+
+_LIVE_NAME_INDEX = "schedules_live_name"
+
+# Behind every name that begins with what it is appended to: an index entry is shorter than this.
+_NAME_TAIL_MAX = "\U0010ffff" * 700
+_BEFORE_ALL = ("", "00000000-0000-0000-0000-000000000000")
+
+_LABELS: msgspec.json.Decoder[dict[str, str]] = msgspec.json.Decoder(dict[str, str])
+_TARGET: msgspec.json.Decoder[Target] = msgspec.json.Decoder(Target)
+_POLICIES: msgspec.json.Decoder[Policies] = msgspec.json.Decoder(Policies)
+_TRIGGERS: msgspec.json.Decoder[tuple[TriggerState, ...]] = msgspec.json.Decoder(tuple[TriggerState, ...])
+
+
+class PostgresScheduleStore:
+    """See `rota.ports.schedule_store.ScheduleStore`."""
+
+    def __init__(self, api_pool: Pool) -> None:
+        self._pool = api_pool
+
+    async def insert_many(self, tenant_id: TenantId, schedules: Sequence[Schedule], change: ScheduleChange) -> None:
+        events = drafts_of_tenant(change.events, tenant_id)
+        if any(schedule.tenant_id != tenant_id for schedule in schedules):
+            raise Bug(f"a schedule of another tenant among those of {tenant_id!r}")
+        with refusing_unstorable_text():
+            async with tenant_transaction(self._pool, tenant_id) as connection:
+                stored = await _insert(connection, tenant_id, schedules)
+                await refuse_revoked_tenant(connection, tenant_id)
+                _refuse_names_not_stored(schedules, stored)
+                await insert_events(connection, events)
+                await insert_audit(connection, tenant_id, change.audit)
+
+    async def get(self, tenant_id: TenantId, schedule_id: ScheduleId) -> Schedule:
+        if not is_uuid(schedule_id):
+            raise not_found("schedule", schedule_id)
+        async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
+            return await _read(connection, tenant_id, schedule_id)
+
+    async def find_by_name(self, tenant_id: TenantId, name: str) -> Schedule | None:
+        with refusing_unstorable_text():
+            async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
+                row = await connection.fetchrow(_FIND_BY_NAME, tenant_id, name)
+        return None if row is None else _schedule(row)
+
+    async def page(self, tenant_id: TenantId, where: ScheduleFilter, page: PageRequest) -> Page[Schedule]:
+        after_name, after_id = _BEFORE_ALL if page.cursor is None else decode_cursor(page.cursor, 2)
+        if not is_uuid(after_id):
+            raise cursor_refused()
+        arguments = (
+            *_name_range(where),
+            where.enabled,
+            msgspec.json.encode(dict([where.label]) if where.label else {}).decode(),
+            after_name,
+            after_id,
+            page.limit + 1,
+            page.offset if page.cursor is None else 0,
+        )
+        with refusing_unstorable_text():
+            async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
+                rows = await connection.fetch(_PAGE_DELETED if where.deleted else _PAGE_LIVE, tenant_id, *arguments)
+        return page_of_rows(rows, page, _schedule, lambda schedule: (schedule.name, schedule.id))
+
+    async def save_if_version(self, schedule: Schedule, expected_version: int, change: ScheduleChange) -> Schedule:
+        tenant_id = schedule.tenant_id
+        events = drafts_of_tenant(change.events, tenant_id)
+        if not is_uuid(schedule.id):
+            raise not_found("schedule", schedule.id)
+        with refusing_unstorable_text():
+            async with tenant_transaction(self._pool, tenant_id) as connection:
+                was_enabled = await _lock(connection, schedule, expected_version)
+                await _save_locked(connection, schedule, was_enabled=was_enabled)
+                await insert_events(connection, events)
+                await insert_audit(connection, tenant_id, change.audit)
+                return await _read(connection, tenant_id, schedule.id)
+
+    async def clock(self) -> str:
+        async with transaction(self._pool, readonly=True, doing="reading the clock") as connection:
+            return str(msgspec.to_builtins(await connection.fetchval(_READ_CLOCK)))
+
+
+async def _insert(connection: Connection, tenant_id: TenantId, schedules: Sequence[Schedule]) -> set[str]:
+    """The ids that were stored."""
+    try:
+        rows = await connection.fetch(_INSERT_IF_NAMES_FREE, tenant_id, msgspec.json.encode(schedules).decode())
+    except asyncpg.ForeignKeyViolationError as error:
+        raise not_found("tenant", tenant_id) from error
+    return {str(row["id"]) for row in rows}
+
+
+def _refuse_names_not_stored(schedules: Sequence[Schedule], stored: set[str]) -> None:
+    taken = [(position, item.name) for position, item in enumerate(schedules) if item.id not in stored]
+    if taken:
+        raise names_taken(len(schedules), taken)
+
+
+async def _read(connection: Connection, tenant_id: TenantId, schedule_id: ScheduleId) -> Schedule:
+    row = await connection.fetchrow(_READ_SCHEDULE, tenant_id, schedule_id)
+    if row is None:
+        raise not_found("schedule", schedule_id)
+    return _schedule(row)
+
+
+async def _lock(connection: Connection, schedule: Schedule, expected_version: int) -> bool:
+    """Whether the schedule is enabled, with its row locked at the expected version."""
+    row = await connection.fetchrow(_LOCK_SCHEDULE, schedule.tenant_id, schedule.id)
+    if row is None:
+        raise not_found("schedule", schedule.id)
+    if row["revoked_at"] is not None:
+        raise tenant_revoked(schedule.tenant_id)
+    if row["version"] != expected_version:
+        raise version_mismatch(expected_version, row["version"])
+    return bool(row["enabled"])
+
+
+async def _save_locked(connection: Connection, schedule: Schedule, *, was_enabled: bool) -> None:
+    with _refusing_taken_name(schedule):
+        await connection.execute(_SAVE_LOCKED, schedule.tenant_id, msgspec.json.encode(schedule).decode())
+    triggers = msgspec.json.encode(schedule.triggers).decode()
+    await connection.execute(_REPLACE_TRIGGERS, schedule.tenant_id, schedule.id, triggers, was_enabled)
+
+
+@contextmanager
+def _refusing_taken_name(schedule: Schedule) -> Generator[None]:
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        if _LIVE_NAME_INDEX not in str(error):
+            raise
+        raise names_taken(1, [(0, schedule.name)]) from error
+
+
+def _name_range(where: ScheduleFilter) -> tuple[str, str]:
+    """First and last name that the filter admits, by code point; the first behind the last where it admits none."""
+    prefix = where.name_prefix or ""
+    if where.name is None:
+        return prefix, prefix + _NAME_TAIL_MAX
+    return (where.name, where.name) if where.name.startswith(prefix) else ("~", "")
+
+
+def _schedule(row: Row) -> Schedule:
+    return Schedule(
+        id=ScheduleId(str(row["id"])),
+        tenant_id=row["tenant_id"],
+        name=row["name"],
+        version=row["version"],
+        enabled=row["enabled"],
+        triggers=_TRIGGERS.decode(row["triggers"] or "[]"),
+        target=_TARGET.decode(row["target"]),
+        policies=_POLICIES.decode(row["policies"]),
+        created_at=row["created_at"],
+        created_by=row["created_by"],
+        updated_at=row["updated_at"],
+        updated_by=row["updated_by"],
+        description=row["description"],
+        labels=_LABELS.decode(row["labels"]),
+        paused_reason=row["paused_reason"],
+        needs_intervention=row["needs_intervention"],
+        deleted_at=row["deleted_at"],
+        deleted_by=row["deleted_by"],
+    )
