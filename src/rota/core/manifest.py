@@ -75,7 +75,9 @@ def _entries(document: Any) -> list[Any]:
     fields: dict[str, Any] = {str(name): value for name, value in document.items()}
     unknown = sorted(fields.keys() - {"schedules"})
     if unknown:
-        raise invalid_input([FieldProblem(name, "is not known in a manifest", "keep only `schedules`") for name in unknown])
+        raise invalid_input(
+            [FieldProblem(name, "is not known in a manifest", "keep only `schedules`") for name in unknown]
+        )
     entries = fields.get("schedules")
     if not isinstance(entries, list) or not entries:
         raise invalid_input([FieldProblem("schedules", "is missing or no list", "give a list of schedules")])
@@ -89,7 +91,9 @@ def _repeated_names(drafts: Iterable[ScheduleDraft]) -> list[FieldProblem]:
     repeated: list[FieldProblem] = []
     for draft in drafts:
         if draft.name in seen:
-            repeated.append(FieldProblem("schedules", f"the name {draft.name!r} stands twice", "give each its own name"))
+            repeated.append(
+                FieldProblem("schedules", f"the name {draft.name!r} stands twice", "give each its own name")
+            )
         seen.add(draft.name)
     return repeated
 
@@ -124,11 +128,10 @@ def _step(draft: ScheduleDraft, existing: ExistingSchedule | None) -> ManifestSt
 def field_differences(before: ScheduleDraft, after: ScheduleDraft) -> tuple[FieldDifference, ...]:
     """Every leaf in which two drafts differ, defaults filled in on both sides, in order of field."""
     old, new = _leaves(msgspec.to_builtins(before)), _leaves(msgspec.to_builtins(after))
-    return tuple(
-        FieldDifference(field, old.get(field), new.get(field))
-        for field in sorted(old.keys() | new.keys())
-        if old.get(field) != new.get(field)
-    )
+    changed = [field for field in sorted(old.keys() | new.keys()) if old.get(field) != new.get(field)]
+    # A container that fills or empties is told by what it held; its own emptiness would be said twice.
+    told = [field for field in changed if not any(other.startswith((f"{field}.", f"{field}[")) for other in changed)]
+    return tuple(FieldDifference(field, old.get(field), new.get(field)) for field in told)
 
 
 def _leaves(value: Any, at: str = "") -> dict[str, Any]:
