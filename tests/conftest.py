@@ -4,7 +4,10 @@ A test that asks for `database` (or a pool) gets the embedded PostgreSQL. With `
 for `any_database`, it runs on Debian's PostgreSQL 15 too.
 """
 
+import shutil
+import tempfile
 from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +31,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def engine(request: pytest.FixtureRequest) -> str:
     """`pg18`, or each of `ENGINES` in turn for a test that asks for both."""
     return str(getattr(request, "param", "pg18"))
+
+
+@pytest.fixture
+def server_root() -> Generator[Path]:
+    """An empty directory for a server of the test's own.
+
+    Not `tmp_path`: each start of pytest closes its parent again, also under the servers of a run that goes on.
+    """
+    root = Path(tempfile.mkdtemp(prefix="rota-test-"))
+    yield root
+    shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

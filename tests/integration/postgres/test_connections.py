@@ -84,10 +84,13 @@ async def test_an_error_in_the_block_undoes_its_writes(service_pool: Pool) -> No
     async def count() -> int:
         return int(await service_pool.fetchval("SELECT count(*) FROM scheduler.tenants WHERE id = 'undone'"))
 
-    with pytest.raises(ZeroDivisionError):
+    async def insert_and_fail() -> None:
         async with transaction(service_pool) as connection:
             await connection.execute("INSERT INTO scheduler.tenants (id, name, created_by) VALUES ('undone', '', '')")
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await insert_and_fail()
 
     assert await count() == 0
 
@@ -99,10 +102,13 @@ async def test_a_write_in_a_read_only_transaction_is_no_outage(service_pool: Poo
 
 
 async def test_a_server_that_turned_read_only_is_an_outage(service_pool: Pool) -> None:
-    with pytest.raises(Unavailable, match="read-only"):
+    async def write_after_fail_over() -> None:
         async with transaction(service_pool) as connection:
             await connection.execute("SET TRANSACTION READ ONLY")
             await connection.execute("DELETE FROM scheduler.tenants")
+
+    with pytest.raises(Unavailable, match="read-only"):
+        await write_after_fail_over()
 
 
 async def test_a_broken_constraint_is_no_outage(service_pool: Pool) -> None:
@@ -133,11 +139,14 @@ async def test_a_fenced_transaction_that_stalls_loses_its_locks(fenced: Connecti
 async def test_a_killed_session_is_an_outage_and_the_pool_goes_on(
     service_pool: Pool, admin_connection: Connection
 ) -> None:
-    with pytest.raises(Unavailable, match="working for the platform"):
+    async def work_and_be_killed() -> None:
         async with transaction(service_pool) as connection:
             victim = await connection.fetchval("SELECT pg_backend_pid()")
             await admin_connection.execute("SELECT pg_terminate_backend($1)", victim)
             await connection.execute("SELECT 1")
+
+    with pytest.raises(Unavailable, match="working for the platform"):
+        await work_and_be_killed()
 
     assert await service_pool.fetchval("SELECT 1") == 1
 
@@ -146,7 +155,7 @@ async def test_a_closed_pool_is_an_outage(database: ClonedDatabase) -> None:
     pool = await open_pool(database.urls.service, Login.SERVICE, application_name="test", sleep=loop_sleep)
     await pool.close()
 
-    with pytest.raises(Unavailable, match="closed|closing"):
+    with pytest.raises(Unavailable, match=r"closed|closing"):
         async with transaction(pool):
             pytest.fail("the transaction began")
 

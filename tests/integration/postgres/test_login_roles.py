@@ -27,10 +27,10 @@ from tests.support.waiting import loop_sleep
 
 
 @pytest.fixture
-def fresh_url(engine: str, tmp_path: Path) -> Iterator[str]:
+def fresh_url(engine: str, server_root: Path) -> Iterator[str]:
     """The administrator's URL of a cluster without any of Rota's roles."""
     server = EmbeddedPostgres(
-        tmp_path / "data",
+        server_root / "data",
         new_secret=lambda: "boss-secret",
         installation=installation_of(engine),
         settings=TEST_SETTINGS,
@@ -183,7 +183,7 @@ async def test_membership_is_judged_with_what_it_brings(
 ) -> None:
     await Migrator(derived(fresh_url), sleep=loop_sleep).migrate()
     await boss.execute(make)
-    front: Connection = await asyncpg.connect(with_user(fresh_url, "front", "pw"))  # pyright: ignore[reportAssignmentType]
+    front: Connection = await asyncpg.connect(with_user(fresh_url, "front", "pw"))
 
     try:
         if reason is None:

@@ -203,7 +203,7 @@ async def test_a_table_that_stays_locked_is_an_outage(empty_database: ClonedData
     try:
         async with holder.transaction():
             await holder.execute("LOCK TABLE scheduler.one")
-            with pytest.raises(Unavailable, match="0003_expand_column.sql, statement 2 .*lock timeout"):
+            with pytest.raises(Unavailable, match=r"0003_expand_column\.sql, statement 2 .*lock timeout"):
                 await migrator(empty_database, directory).migrate()
     finally:
         await holder.close()

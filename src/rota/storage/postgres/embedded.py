@@ -205,9 +205,9 @@ class EmbeddedPostgres:
     def _start(
         self, installation: Installation, account: pwd.struct_passwd | None, password_to_set: str | None
     ) -> None:
-        clear_after_crash(self.server_dir)
-        self.prune_logs()
         socket_dir = self._socket_dir(account)
+        clear_after_crash(self.server_dir, socket_dir)
+        self.prune_logs()
         lines = [f"{name} = {_quoted(value)}" for name, value in self._settings.items()]
         lines.append(f"unix_socket_directories = {_quoted(str(socket_dir))}")
         write_private_file(self.server_dir / "rota.conf", "\n".join(lines) + "\n", account)
@@ -220,7 +220,7 @@ class EmbeddedPostgres:
             arguments = ["start", "-w", "-D", str(self.server_dir), "-l", str(start_log)]
             installation.run("pg_ctl", *arguments, account=account)
         except Unavailable as error:
-            complaint = start_log.read_text(encoding="utf-8", errors="replace").strip()[-2000:]
+            complaint = "\n".join(_tail(log) for log in (start_log, *sorted(self.log_dir.glob("*.log"))[-1:]))
             raise Unavailable(f"the PostgreSQL server on {self.server_dir} does not start: {complaint}") from error
 
     def _stop(self, installation: Installation, account: pwd.struct_passwd | None) -> None:
@@ -268,6 +268,10 @@ def _single_user(
 
 def _url(password: str, socket_dir: str) -> str:
     return f"postgresql://{ADMIN}:{quote(password, safe='')}@/{DATABASE}?host={quote(socket_dir, safe='/')}"
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace").strip()[-2000:]
 
 
 def _quoted(value: str) -> str:

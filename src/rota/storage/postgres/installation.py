@@ -58,11 +58,15 @@ class Installation(msgspec.Struct, frozen=True):
         """Lets *account* run these programs, where the environment was installed for root alone."""
         grant_passage(self.bin_dir, account)
         try:
-            self.run("postgres", "--version", account=account)
+            self._try_out(account)
         except Unavailable:
             for directory in self._own_directories():
                 _make_readable(directory)
-            self.run("postgres", "--version", account=account)
+            self._try_out(account)
+
+    def _try_out(self, account: pwd.struct_passwd) -> None:
+        for program in ("postgres", "initdb"):
+            self.run(program, "--version", account=account)
 
     def _own_directories(self) -> Sequence[Path]:
         package = self.bin_dir.parent.parent

@@ -18,6 +18,7 @@ STATE_SECONDS_MAX = 60.0
 ORPHANS_SECONDS_MAX = 20.0
 
 PID_FILE_NAME = "postmaster.pid"
+_SOCKET_FILE_NAMES = (".s.PGSQL.5432", ".s.PGSQL.5432.lock")
 
 
 class Postmaster(msgspec.Struct, frozen=True):
@@ -52,18 +53,19 @@ def wait_until_settled(server_dir: Path) -> Postmaster | None:
     raise Unavailable(f"the PostgreSQL server on {server_dir} neither becomes ready nor stops; see its log directory")
 
 
-def clear_after_crash(server_dir: Path) -> None:
-    """Makes *server_dir* startable when no postmaster runs on it.
+def clear_after_crash(server_dir: Path, socket_dir: Path) -> None:
+    """Makes *server_dir* startable when no postmaster runs on it. *socket_dir* is this server's alone.
 
     Sessions outlive a killed postmaster for a moment and still write: they are waited for. Only when none is left may
-    the file go that would make the server refuse.
+    the files go that would make the server refuse.
     """
     orphans = [process for process in psutil.process_iter() if _process_works_in(process, server_dir)]
     _, alive = psutil.wait_procs(orphans, timeout=ORPHANS_SECONDS_MAX)
     for process in alive:
         process.kill()
     psutil.wait_procs(alive, timeout=ORPHANS_SECONDS_MAX)
-    (server_dir / PID_FILE_NAME).unlink(missing_ok=True)
+    for stale in (server_dir / PID_FILE_NAME, *(socket_dir / name for name in _SOCKET_FILE_NAMES)):
+        stale.unlink(missing_ok=True)
 
 
 def _works_in(pid: int, server_dir: Path) -> bool:
