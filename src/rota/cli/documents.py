@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -26,7 +26,7 @@ _StrictLoader.yaml_implicit_resolvers = {
 def _mapping_without_repeats(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
     seen: set[Hashable] = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
+        key = cast("Hashable", loader.construct_object(key_node))  # pyright: ignore[reportUnknownMemberType]
         if key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
         seen.add(key)
@@ -54,7 +54,7 @@ def _unreadable(file: Path, problem: str, remedy: str) -> DomainError:
     return invalid_input([FieldProblem(str(file), problem, remedy)])
 
 
-def read_document(file: Path) -> Any:
+def read_document(file: Path) -> object:
     """The one document in a YAML (or JSON) file."""
     try:
         return yaml.load(read_text(file), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, made stricter

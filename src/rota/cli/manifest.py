@@ -83,7 +83,8 @@ def as_existing(schedule: Mapping[str, Any]) -> ExistingSchedule:
     """A schedule of the API as the draft that would make it again."""
     fields = {name: schedule[name] for name in ScheduleDraft.__struct_fields__ if name in schedule}
     fields["triggers"] = [
-        {name: value for name, value in trigger.items() if name not in _TRIGGER_PROGRESS} for trigger in schedule["triggers"]
+        {name: value for name, value in trigger.items() if name not in _TRIGGER_PROGRESS}
+        for trigger in schedule["triggers"]
     ]
     draft = msgspec.convert(fields, ScheduleDraft)
     return ExistingSchedule(schedule["id"], f'"{schedule["version"]}"', draft)
@@ -118,5 +119,7 @@ def show_steps(session: Session, steps: Iterable[ManifestStep]) -> None:
     ]
     session.printer.items(listed, _COLUMNS)
     if session.printer.form is OutputForm.TABLE:
-        counts = {verb: sum(step["verb"] == verb for step in listed) for verb in ("create", "replace", "delete", "unchanged")}
+        counts = {
+            verb: sum(step["verb"] == verb for step in listed) for verb in ("create", "replace", "delete", "unchanged")
+        }
         session.printer.say(", ".join(f"{count} {verb}" for verb, count in counts.items() if count) or "nothing to do")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import yaml
@@ -34,10 +34,10 @@ def field(heading: str, path: str) -> Column:
     return Column(heading, lambda item: _at(item, path))
 
 
-def _at(item: Any, path: str) -> object:
-    value: Any = item
+def _at(item: Mapping[str, Any], path: str) -> object:
+    value: object = item
     for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
+        value = cast("Mapping[str, object]", value).get(name) if isinstance(value, Mapping) else None
     return value
 
 
@@ -52,7 +52,8 @@ class Printer:
     def items(self, items: Iterable[Mapping[str, Any]], columns: Sequence[Column], **beside: object) -> None:
         """A listing: a table, or `{"items": [...], **beside}`."""
         if self.form is not OutputForm.TABLE:
-            return self.value({"items": list(items), **beside})
+            self.value({"items": list(items), **beside})
+            return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
             table.add_column(column.heading, overflow="fold")
@@ -63,7 +64,8 @@ class Printer:
     def item(self, item: Mapping[str, Any]) -> None:
         """One object: its fields below each other, or the object itself."""
         if self.form is not OutputForm.TABLE:
-            return self.value(item)
+            self.value(item)
+            return
         table = Table(box=None, pad_edge=False, show_header=False)
         table.add_column(style="bold")
         table.add_column(overflow="fold")

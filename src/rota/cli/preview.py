@@ -1,13 +1,13 @@
 """The offline preview: fire times worked out in this process by the same core that the leader uses."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from rota.core.input_reading import read_struct
 from rota.core.occurrences import compile_trigger, preview, validate_trigger
 from rota.domain.errors import DomainError, invalid_input
 from rota.domain.problems import FieldProblem
-from rota.domain.triggers import Trigger
+from rota.domain.triggers import CronTrigger, Trigger
 
 _FLAGS = {"expression": "--cron", "timezone": "--tz", "every_seconds": "--every", "overlap_hour": "--overlap-hour"}
 
@@ -29,7 +29,7 @@ def offline_preview(
 
 def _checked(trigger: dict[str, Any]) -> Trigger:
     try:
-        spec: Trigger = read_struct(trigger, Trigger)  # pyright: ignore[reportArgumentType] - a union of structs
+        spec = cast("Trigger", read_struct(trigger, cast("type[CronTrigger]", Trigger)))
     except DomainError as wrong:
         raise invalid_input([_by_flag(problem) for problem in wrong.problems]) from wrong
     problems = [_by_flag(problem) for problem in validate_trigger(spec)]

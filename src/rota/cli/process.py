@@ -1,4 +1,4 @@
-"""`rota up`, `rota server`, `rota worker start`, `rota migrate`: starting processes. `rota.composition` does the wiring.
+"""`rota up`, `rota server`, `rota worker start`, `rota migrate`: processes are started; `rota.composition` wires them.
 
 Database addresses and secrets may come from the environment, so that they need not stand on a command line.
 """
@@ -16,7 +16,9 @@ from rota.composition.options import (
     WorkerFlags,
 )
 
-DataDir = Annotated[Path | None, typer.Option(help="where everything is kept (default: ROTA_DATA_DIR, else the user's)")]
+DataDir = Annotated[
+    Path | None, typer.Option(help="where everything is kept (default: ROTA_DATA_DIR, else the user's)")
+]
 Host = Annotated[str, typer.Option(help="address to listen on")]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="port to listen on; 0 picks a free one")]
 DatabaseUrl = Annotated[
@@ -30,7 +32,8 @@ ApiUrl = Annotated[str | None, typer.Option(envvar="ROTA_DATABASE_API_URL", help
 ServiceUrl = Annotated[str | None, typer.Option(envvar="ROTA_DATABASE_SERVICE_URL", help="login of rota_service")]
 Pooled = Annotated[bool, typer.Option("--pooled", help="the database URLs lead through a transaction-mode pooler")]
 AllowTarget = Annotated[
-    list[str] | None, typer.Option("--allow-target", help="private network that HTTP targets may reach (CIDR); repeatable")
+    list[str] | None,
+    typer.Option("--allow-target", help="private network that HTTP targets may reach (CIDR); repeatable"),
 ]
 App = Annotated[str | None, typer.Option(help="your tasks, as module:app")]
 Queues = Annotated[list[str] | None, typer.Option("--queue", help="queue to work on; repeatable; default: default")]
@@ -47,13 +50,13 @@ def up(
     slots: Slots = 16,
 ) -> None:
     """Start everything here: database, API, scheduler, one worker. Ctrl-C stops it; the data stays."""
-    from rota.composition.up import run_up  # noqa: PLC0415 - the server's libraries are not for every verb
+    from rota.composition.up import run_up
 
     directory = (data_dir or default_data_dir()).expanduser()
     run_up(UpFlags(directory, host, port, not no_sample, DatabaseFlags(url=database_url), app, slots))
 
 
-def server(  # noqa: PLR0913 - flags of a command
+def server(
     host: Host = "127.0.0.1",
     port: Port = 8440,
     database_url: DatabaseUrl = None,
@@ -65,7 +68,7 @@ def server(  # noqa: PLR0913 - flags of a command
     no_migrate: Annotated[bool, typer.Option("--no-migrate", help="refuse to start on an older schema")] = False,
 ) -> None:
     """Start an API server that stands ready to lead. Run as many as you like."""
-    from rota.composition.server import run_server  # noqa: PLC0415 - as above
+    from rota.composition.server import run_server
 
     database = DatabaseFlags(
         database_url, database_direct_url, database_owner_url, database_api_url, database_service_url, pooled
@@ -73,7 +76,7 @@ def server(  # noqa: PLR0913 - flags of a command
     run_server(ServerFlags(host, port, database, migrate=not no_migrate))
 
 
-def start_worker(  # noqa: PLR0913 - flags of a command
+def start_worker(
     app: App = None,
     queue: Queues = None,
     slots: Slots = 16,
@@ -86,7 +89,7 @@ def start_worker(  # noqa: PLR0913 - flags of a command
     pooled: Pooled = False,
 ) -> None:
     """Start a worker. SIGTERM drains it: it claims no more and finishes what it holds."""
-    from rota.composition.worker import run_worker_process  # noqa: PLC0415 - as above
+    from rota.composition.worker import run_worker_process
 
     database = DatabaseFlags(
         database_url, database_direct_url, service_url=database_service_url, pooled_by_transaction=pooled
@@ -97,14 +100,16 @@ def start_worker(  # noqa: PLR0913 - flags of a command
 
 
 def migrate(
-    check: Annotated[bool, typer.Option("--check", help="only say whether something is pending; exit code 1 if so")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="only say whether something is pending; exit code 1 if so")
+    ] = False,
     database_url: DatabaseUrl = None,
     database_direct_url: DirectUrl = None,
     database_owner_url: OwnerUrl = None,
     data_dir: DataDir = None,
 ) -> None:
     """Bring the database's schema up to date. Safe to repeat, and to run from several places at once."""
-    from rota.composition.migrate import run_migrate  # noqa: PLC0415 - as above
+    from rota.composition.migrate import run_migrate
 
     database = DatabaseFlags(database_url, database_direct_url, database_owner_url)
     directory = None if database_url or database_owner_url else (data_dir or default_data_dir()).expanduser()

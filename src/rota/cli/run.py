@@ -54,7 +54,8 @@ def get_run(session: Session, run: RunId) -> None:
     record = session.client.get(f"/runs/{run}")
     attempts = session.client.get(f"/runs/{run}/attempts")["items"]
     if session.printer.form is not OutputForm.TABLE:
-        return session.printer.item({**record, "attempts": attempts})
+        session.printer.item({**record, "attempts": attempts})
+        return
     session.printer.item(record)
     session.printer.items(attempts, _ATTEMPT_COLUMNS)
 

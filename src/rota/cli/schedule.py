@@ -1,5 +1,6 @@
 """`rota schedule …`: schedules by name or id, and the offline preview of any expression."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,11 +17,20 @@ schedules = typer.Typer(help="Schedules: list, create, change, pause, trigger, p
 NameOrId = Annotated[str, typer.Argument(help="the schedule's name or id", metavar="SCHEDULE")]
 FileOption = Annotated[Path, typer.Option("--file", "-f", help="YAML or JSON document; - for standard input")]
 
+
+def _state(schedule: Mapping[str, Any]) -> str:
+    if schedule.get("deleted_at"):
+        return "deleted"
+    if schedule["enabled"]:
+        return "enabled"
+    return f"paused: {schedule['paused_reason']}" if schedule.get("paused_reason") else "paused"
+
+
 _LIST_COLUMNS = (
     field("NAME", "name"),
     Column("TRIGGERS", lambda item: ", ".join(_trigger_words(one) for one in item["triggers"])),
     Column("TARGET", lambda item: item["target"].get("task") or item["target"].get("url")),
-    Column("STATE", lambda item: _state(item)),
+    Column("STATE", _state),
     field("NEXT FIRE", "next_fire_at"),
     field("ID", "id"),
 )
@@ -39,14 +49,6 @@ def _trigger_words(trigger: dict[str, Any]) -> str:
             return f"at {trigger['at']}"
         case kind:
             return str(kind)
-
-
-def _state(schedule: dict[str, Any]) -> str:
-    if schedule.get("deleted_at"):
-        return "deleted"
-    if schedule["enabled"]:
-        return "enabled"
-    return f"paused: {schedule['paused_reason']}" if schedule.get("paused_reason") else "paused"
 
 
 @schedules.command("list")
@@ -153,7 +155,9 @@ def preview_schedule(
     trigger = {"kind": "cron", "expression": cron, "timezone": zone, "gap": gap, "overlap_hour": overlap_hour}
     if every is not None:
         trigger = {"kind": "interval", "every_seconds": every}
-    shown = offline_preview(trigger, both=cron is not None and every is not None, after=after, limit=count, key=hash_key)
+    shown = offline_preview(
+        trigger, both=cron is not None and every is not None, after=after, limit=count, key=hash_key
+    )
     show_preview(Printer(output), shown)
 
 

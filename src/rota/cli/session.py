@@ -53,13 +53,13 @@ def with_session(command: Callable[Concatenate[Session, Command], None]) -> Call
     ]
 
     @functools.wraps(command)
-    def connected(**given: Any) -> None:
+    def connected(**given: Any) -> None:  # noqa: ANN401 - the command's own flags
         output, data_dir, url, token, tenant = (given.pop(name) for name in _SESSION_OPTIONS)
         context = find_context(ContextFlags(data_dir, url, token, tenant))
         with ApiClient(context, names_tenant=tenant is not None) as client:
             command(Session(client, Printer(output)), **given)  # pyright: ignore[reportCallIssue]
 
     parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own] + added
-    connected.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+    setattr(connected, "__signature__", inspect.Signature(parameters))  # noqa: B010 - an attribute that types do not know
     connected.__annotations__ = {one.name: one.annotation for one in parameters}
     return connected

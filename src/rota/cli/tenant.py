@@ -10,7 +10,12 @@ from rota.cli.session import Session, with_session
 tenants = typer.Typer(help="Tenants (platform_admin).", no_args_is_help=True)
 tokens = typer.Typer(help="API tokens of a tenant.", no_args_is_help=True)
 
-_TENANT_COLUMNS = (field("ID", "id"), field("NAME", "name"), field("CREATED", "created_at"), field("REVOKED", "revoked_at"))
+_TENANT_COLUMNS = (
+    field("ID", "id"),
+    field("NAME", "name"),
+    field("CREATED", "created_at"),
+    field("REVOKED", "revoked_at"),
+)
 _TOKEN_COLUMNS = (
     field("ID", "id"),
     field("NAME", "name"),
@@ -36,7 +41,9 @@ def create_tenant(
     name: Annotated[str | None, typer.Option(help="for people; default the id")] = None,
 ) -> None:
     """Create a tenant."""
-    session.printer.item(session.client.call("POST", "/tenants", body={"id": tenant_id, "name": name or tenant_id}).body)
+    session.printer.item(
+        session.client.call("POST", "/tenants", body={"id": tenant_id, "name": name or tenant_id}).body
+    )
 
 
 @tenants.command("revoke")

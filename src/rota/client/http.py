@@ -3,7 +3,7 @@
 It decides nothing about what is asked. Timeouts are bounded; a stream has none between events but its server's.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -62,7 +62,7 @@ class ApiClient:
     def __exit__(self, *exc: object) -> None:
         self._http.close()
 
-    def get(self, path: str, **query: object) -> Any:
+    def get(self, path: str, **query: object) -> Any:  # noqa: ANN401 - JSON
         return self.call("GET", path, query=query).body
 
     def call(
@@ -70,7 +70,7 @@ class ApiClient:
         method: str,
         path: str,
         *,
-        body: Any = None,
+        body: object = None,
         query: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
@@ -117,7 +117,7 @@ class ApiClient:
                     name = "message"
 
     @contextmanager
-    def _reachable(self) -> Iterator[None]:
+    def _reachable(self) -> Generator[None]:
         try:
             yield
         except httpx.TransportError as unreachable:

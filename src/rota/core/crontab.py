@@ -31,6 +31,7 @@ _ENVIRONMENT_LINE = re.compile(
     r"""^\s*(?P<name>"[^"]*"|'[^']*'|[^\s=#"']+)\s*=\s*(?P<value>.*?)\s*$""",
 )
 _TIME_WORD = re.compile(r"^[-\d*?,/A-Za-z~#]+$")
+_FOR_CRON_ITSELF = frozenset({"SHELL", "CRON_TZ", "MAILTO", "MAILFROM"})
 _NICKNAME_ANSWERS = {
     "@reboot": (
         "@reboot fires when the machine starts, which a schedule of a fleet cannot know",
@@ -121,9 +122,7 @@ def read_crontab(text: str, options: CrontabOptions) -> CrontabReading:
     return CrontabReading(_with_unique_names(entries), tuple(refusals), tuple(errors))
 
 
-def _read_line(
-    line_no: int, line: str, environment: dict[str, str], options: CrontabOptions
-) -> CrontabEntry | None:
+def _read_line(line_no: int, line: str, environment: dict[str, str], options: CrontabOptions) -> CrontabEntry | None:
     stripped = line.strip()
     if not stripped or stripped.startswith("#"):
         return None
@@ -193,12 +192,14 @@ def _check_time_words(words: Iterable[str], fields_count: int) -> None:
     for number, word in enumerate(words, start=1):
         if not _TIME_WORD.match(word):
             raise _Refused(
-                "time", f"field {number} ({word!r}) is no time field", "write minute hour day-of-month month day-of-week"
+                "time",
+                f"field {number} ({word!r}) is no time field",
+                "write minute hour day-of-month month day-of-week",
             )
 
 
 def cut_stdin(text: str) -> tuple[str, str | None]:
-    r"""The command and its standard input: an unescaped `%` is a newline, the first one begins the input; `\%` is a %."""
+    r"""Command and standard input: an unescaped `%` is a newline, the first begins the input; `\%` is a %."""
     pieces = [piece.replace("\\%", "%") for piece in re.split(r"(?<!\\)%", text)]
     return pieces[0], "\n".join(pieces[1:]) if len(pieces) > 1 else None
 
@@ -237,7 +238,7 @@ def _check_user(user: str | None, options: CrontabOptions) -> None:
 
 def _exec_args(line: _Line, environment: Mapping[str, str], options: CrontabOptions) -> dict[str, object]:
     args: dict[str, object] = {"command": line.command}
-    passed = {name: value for name, value in environment.items() if name not in {"SHELL", "CRON_TZ", "MAILTO", "MAILFROM"}}
+    passed = {name: value for name, value in environment.items() if name not in _FOR_CRON_ITSELF}
     if "SHELL" in environment:
         args["shell"] = environment["SHELL"]
     if passed:

@@ -7,7 +7,7 @@ It decides only about shape (types, unknown and missing fields, known words). Wh
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -26,7 +26,7 @@ _TIME = re.compile(r"^Invalid RFC3339 encoded datetime$")
 _DATE = re.compile(r"^Invalid RFC3339 encoded date$")
 
 
-def read_struct(value: Any, wanted: type[Wanted]) -> Wanted:
+def read_struct(value: object, wanted: type[Wanted]) -> Wanted:
     """`value` (mappings, lists and scalars) as `wanted`; raises INVALID_INPUT with one problem."""
     try:
         return msgspec.convert(value, wanted)
@@ -34,7 +34,7 @@ def read_struct(value: Any, wanted: type[Wanted]) -> Wanted:
         raise invalid_input([shape_problem(str(wrong), wanted)]) from wrong
 
 
-def shape_problem(message: str, wanted: Any = None) -> FieldProblem:
+def shape_problem(message: str, wanted: object = None) -> FieldProblem:
     """What a shape error of the decoder says, as a problem of one field; `wanted` tells which words a field knows."""
     located = _LOCATED.match(message)
     what, path = (located["what"], located["path"] or "") if located else (message, "")
@@ -72,7 +72,7 @@ def _value_problem(what: str, known_words: frozenset[str]) -> tuple[str, str]:
 
 
 @cache
-def _known_words(wanted: Any) -> dict[str, frozenset[str]]:
+def _known_words(wanted: object) -> dict[str, frozenset[str]]:
     """Owner and field -> the words that it accepts, wherever in `wanted` the field stands."""
     found: dict[str, frozenset[str]] = {}
     for name, words in _words_under("", inspect.type_info(wanted)) if wanted is not None else ():

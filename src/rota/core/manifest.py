@@ -7,8 +7,8 @@ A schedule is known by its name within the tenant. What the manifest does not na
 asked for: then schedules that an earlier apply labelled as managed, and that the manifest no longer names, are deleted.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 from msgspec import Struct, structs
@@ -50,7 +50,7 @@ class ManifestStep(Struct, frozen=True):
     differences: tuple[FieldDifference, ...] = ()
 
 
-def read_manifest(document: Any, *, managed_as: str | None = None) -> tuple[ScheduleDraft, ...]:
+def read_manifest(document: object, *, managed_as: str | None = None) -> tuple[ScheduleDraft, ...]:
     """The schedules of a parsed manifest: `{"schedules": [...]}`. Raises INVALID_INPUT naming every wrong entry.
 
     `managed_as` labels each schedule, so that a later `prune` knows its own.
@@ -69,11 +69,11 @@ def read_manifest(document: Any, *, managed_as: str | None = None) -> tuple[Sche
     return tuple(_labelled(draft, managed_as) for draft in drafts)
 
 
-def _entries(document: Any) -> list[Any]:
+def _entries(document: object) -> list[object]:
     if not isinstance(document, dict):
         raise invalid_input([FieldProblem("", "the manifest is no mapping", "begin it with `schedules:` and a list")])
-    fields: dict[str, Any] = {str(name): value for name, value in document.items()}
-    unknown = sorted(fields.keys() - {"schedules"})
+    fields = cast("dict[object, object]", document)
+    unknown = sorted(str(name) for name in fields if name != "schedules")
     if unknown:
         raise invalid_input(
             [FieldProblem(name, "is not known in a manifest", "keep only `schedules`") for name in unknown]
@@ -81,9 +81,10 @@ def _entries(document: Any) -> list[Any]:
     entries = fields.get("schedules")
     if not isinstance(entries, list) or not entries:
         raise invalid_input([FieldProblem("schedules", "is missing or no list", "give a list of schedules")])
-    if len(entries) > SCHEDULES_MAX:
+    listed = cast("list[object]", entries)
+    if len(listed) > SCHEDULES_MAX:
         raise invalid_input([FieldProblem("schedules", f"has more than {SCHEDULES_MAX} entries", "split the manifest")])
-    return list(entries)
+    return listed
 
 
 def _repeated_names(drafts: Iterable[ScheduleDraft]) -> list[FieldProblem]:
@@ -105,7 +106,7 @@ def _labelled(draft: ScheduleDraft, managed_as: str | None) -> ScheduleDraft:
 def plan_manifest(
     wanted: Iterable[ScheduleDraft], existing: Mapping[str, ExistingSchedule], *, prune_label: str | None = None
 ) -> tuple[ManifestStep, ...]:
-    """The steps in the manifest's order, deletions last. Applying the same manifest twice plans nothing the second time."""
+    """The steps in the order of the manifest, deletions last. What is in place plans nothing but `unchanged`."""
     steps = [_step(draft, existing.get(draft.name)) for draft in wanted]
     if prune_label is None:
         return tuple(steps)
@@ -134,12 +135,14 @@ def field_differences(before: ScheduleDraft, after: ScheduleDraft) -> tuple[Fiel
     return tuple(FieldDifference(field, old.get(field), new.get(field)) for field in told)
 
 
-def _leaves(value: Any, at: str = "") -> dict[str, Any]:
+def _leaves(value: object, at: str = "") -> dict[str, Any]:
     """A nested value as one flat mapping from paths to leaves."""
     if isinstance(value, dict) and value:
-        pairs = [(f"{at}.{name}" if at else str(name), inner) for name, inner in value.items()]
+        named = cast("dict[str, object]", value)
+        pairs = [(f"{at}.{name}" if at else name, inner) for name, inner in named.items()]
     elif isinstance(value, (list, tuple)) and value:
-        pairs = [(f"{at}[{position}]", inner) for position, inner in enumerate(value)]
+        listed = cast("Sequence[object]", value)
+        pairs = [(f"{at}[{position}]", inner) for position, inner in enumerate(listed)]
     else:
         return {at: value}
     return {path: leaf for prefix, inner in pairs for path, leaf in _leaves(inner, prefix).items()}

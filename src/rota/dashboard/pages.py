@@ -4,12 +4,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from importlib.resources import files
-from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from msgspec import Struct
 
-from rota.core.occurrences import compile_trigger, preview
+from rota.core.occurrences import PreviewItem, compile_trigger, preview
 from rota.dashboard import words
 from rota.domain.ids import RunId, ScheduleId
 from rota.domain.page import PageRequest
@@ -44,7 +43,11 @@ def _template_source(name: str) -> str:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=FunctionLoader(_template_source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(_template_source),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     for name in ("trigger_words", "target_words", "relative_words", "run_duration_words", "schedule_state"):
         environment.globals[name] = getattr(words, name)
@@ -139,12 +142,12 @@ def _names(schedules: tuple[Schedule, ...]) -> dict[str, str]:
     return {str(schedule.id): schedule.name for schedule in schedules}
 
 
-def _upcoming(schedule: Schedule, now: datetime) -> list[dict[str, Any]]:
+def _upcoming(schedule: Schedule, now: datetime) -> list[PreviewItem]:
     """The next fires and skips of all triggers together, in order of time."""
     if not schedule.enabled:
         return []
     items = [
-        {"at": item.fire_at, "fires": item.fires, "note": item.note}
+        item
         for trigger in schedule.triggers
         for item in preview(
             compile_trigger(trigger.spec, hash_key=schedule.id, anchor=trigger.anchor_at),
@@ -153,4 +156,4 @@ def _upcoming(schedule: Schedule, now: datetime) -> list[dict[str, Any]]:
             fires_done=trigger.fires_count,
         )
     ]
-    return sorted(items, key=lambda item: item["at"])[:FIRES_PREVIEWED]
+    return sorted(items, key=lambda item: item.fire_at)[:FIRES_PREVIEWED]

@@ -40,9 +40,9 @@ class RunPolicy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 
 
 class Policies(Struct, frozen=True, forbid_unknown_fields=True):
-    """A schedule's policies. Design §5: misfire means late by more than the grace.
+    """A schedule's policies. Misfire means late by more than the grace.
 
-    `catch_up_max` and `catch_up_window_seconds` bound `fire_all`; `queue` and `priority` (0–9, higher first) order runs.
+    `catch_up_max` and `catch_up_window_seconds` bound `fire_all`; `queue` and `priority` (0 to 9, 9 first) order runs.
     """
 
     overlap: Overlap = "skip"

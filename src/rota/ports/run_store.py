@@ -71,7 +71,7 @@ class RunControl(Protocol):
     """Changes that a tenant makes to runs that exist."""
 
     async def cancel_if_live(self, tenant_id: TenantId, run_id: RunId, audit: AuditEntry) -> Run:
-        """Queued: cancelled at once. Running: marked, and the worker that holds it is told. Terminal: STATE_CONFLICT."""
+        """Queued: cancelled at once. Running: marked, and its worker is told. Terminal: STATE_CONFLICT."""
         ...
 
     async def clone_if_terminal(self, tenant_id: TenantId, run_id: RunId, audit: AuditEntry) -> Run:
@@ -99,7 +99,8 @@ class RunClaims(Protocol):
 
     async def claim_batch(self, worker_id: WorkerId, queues: Sequence[str], limit: int) -> tuple[ClaimedRun, ...]:
         """Take up to `limit` due runs, highest priority first, then longest due. Raises `Stale` when the worker's lease
-        has ended."""
+        has ended.
+        """
         ...
 
     async def settle_batch(self, settlements: Sequence[Settlement]) -> tuple[SettleResult, ...]:

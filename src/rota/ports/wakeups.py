@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Wakeups(Protocol):
-    """Topics: `queue:<name>`, `schedules`, `cancel`, `logs`. `announce` never blocks and never runs inside a transaction."""
+    """Topics: `queue:<name>`, `schedules`, `cancel`, `logs`. `announce` never blocks nor is inside a transaction."""
 
     def announce(self, topic: str) -> None: ...
 

@@ -156,15 +156,17 @@ def test_a_wrong_line_is_an_error_that_names_line_field_and_remedy(line: str, fi
     assert len(reading.entries) == 1
 
 
-@given(st.text(max_size=300), st.booleans())
-def test_no_text_breaks_the_reader(text: str, user_column: bool) -> None:
+@given(text=st.text(max_size=300), user_column=st.booleans())
+def test_no_text_breaks_the_reader(text: str, *, user_column: bool) -> None:
     reading = read_crontab(text, CrontabOptions(user="alice", user_column=user_column))
 
     for entry in reading.entries:
         assert validate_draft(entry.draft) == ()
 
 
-@given(st.lists(st.sampled_from(["*", "*/5", "1", "@daily", "1-5", "%", "\\%", "A=1", "root", "x", "é", "#"]), max_size=12))
+@given(
+    st.lists(st.sampled_from(["*", "*/5", "1", "@daily", "1-5", "%", "\\%", "A=1", "root", "x", "é", "#"]), max_size=12)
+)
 def test_no_mixture_of_cron_words_breaks_the_reader(words: list[str]) -> None:
     reading = read_crontab(" ".join(words), ROOT)
 

@@ -16,7 +16,7 @@ from rota.domain.errors import DomainError
 from rota.domain.schedule import ScheduleDraft
 
 
-def entry(name: str = "nightly", **changes: Any) -> dict[str, Any]:
+def entry(name: str = "nightly", **changes: object) -> dict[str, Any]:
     base = {
         "name": name,
         "triggers": [{"kind": "cron", "expression": "0 2 * * *"}],
@@ -107,7 +107,7 @@ def test_prune_deletes_only_what_the_same_manifest_made() -> None:
         ({"schedules": [entry("a"), entry("a")]}, "schedules"),
     ],
 )
-def test_a_wrong_manifest_names_field_problem_and_remedy(document: Any, field: str) -> None:
+def test_a_wrong_manifest_names_field_problem_and_remedy(document: object, field: str) -> None:
     with pytest.raises(DomainError) as refused:
         read_manifest(document)
 
@@ -120,4 +120,7 @@ def test_every_wrong_entry_is_named_at_once() -> None:
     with pytest.raises(DomainError) as refused:
         drafts_of(entry(target={"kind": "x"}), entry("b"), entry("c", triggers=3))
 
-    assert [problem.field for problem in refused.value.problems] == ["schedules[0].target.kind", "schedules[2].triggers"]
+    assert [problem.field for problem in refused.value.problems] == [
+        "schedules[0].target.kind",
+        "schedules[2].triggers",
+    ]
