@@ -100,8 +100,9 @@ CREATE TABLE scheduler.leases (
 
 -- Daily partitions by id, made ahead of need, each table with a default partition that catches a clock far off.
 CREATE TABLE scheduler.partitioned_tables (
-    name    text PRIMARY KEY,
-    reason  text NOT NULL
+    name               text PRIMARY KEY,
+    reason             text NOT NULL,
+    page_fill_percent  integer NOT NULL DEFAULT 100
 );
 INSERT INTO scheduler.partitioned_tables (name, reason) VALUES
     ('audit', 'pruned by age'),
@@ -114,14 +115,16 @@ CREATE FUNCTION scheduler.ensure_partitions(days_ahead integer) RETURNS integer
     DECLARE
         made integer := 0;
         parent text;
+        fill integer;
         day date;
         today date := (scheduler.current_time() AT TIME ZONE 'UTC')::date;
         part text;
     BEGIN
         PERFORM pg_advisory_xact_lock(hashtext('scheduler.ensure_partitions'));
-        FOR parent IN SELECT name FROM scheduler.partitioned_tables ORDER BY name LOOP
+        FOR parent, fill IN SELECT name, page_fill_percent FROM scheduler.partitioned_tables ORDER BY name LOOP
             IF to_regclass(format('scheduler.%I', parent || '_default')) IS NULL THEN
-                EXECUTE format('CREATE TABLE scheduler.%I PARTITION OF scheduler.%I DEFAULT', parent || '_default', parent);
+                EXECUTE format('CREATE TABLE scheduler.%I PARTITION OF scheduler.%I DEFAULT WITH (fillfactor = %s)',
+                               parent || '_default', parent, fill);
                 made := made + 1;
             END IF;
             FOR offset_days IN -1 .. days_ahead LOOP
@@ -129,10 +132,11 @@ CREATE FUNCTION scheduler.ensure_partitions(days_ahead integer) RETURNS integer
                 part := parent || '_' || to_char(day, 'YYYYMMDD');
                 CONTINUE WHEN to_regclass(format('scheduler.%I', part)) IS NOT NULL;
                 EXECUTE format(
-                    'CREATE TABLE scheduler.%I PARTITION OF scheduler.%I FOR VALUES FROM (%L) TO (%L)',
+                    'CREATE TABLE scheduler.%I PARTITION OF scheduler.%I FOR VALUES FROM (%L) TO (%L) WITH (fillfactor = %s)',
                     part, parent,
                     scheduler.uuid7_floor(day::timestamp AT TIME ZONE 'UTC'),
-                    scheduler.uuid7_floor((day + 1)::timestamp AT TIME ZONE 'UTC'));
+                    scheduler.uuid7_floor((day + 1)::timestamp AT TIME ZONE 'UTC'),
+                    fill);
                 made := made + 1;
             END LOOP;
         END LOOP;

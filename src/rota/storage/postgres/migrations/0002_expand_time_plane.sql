@@ -1,9 +1,10 @@
 -- Schedules, triggers, runs, attempts, log lines, workers: the time plane.
 
+-- Names sort by code point ("C"), so that one index serves order, prefix and page, whatever the database's locale.
 CREATE TABLE scheduler.schedules (
     id                  uuid PRIMARY KEY,
     tenant_id           text NOT NULL REFERENCES scheduler.tenants (id),
-    name                text NOT NULL CHECK (name <> ''),
+    name                text COLLATE "C" NOT NULL CHECK (name <> ''),
     version             bigint NOT NULL DEFAULT 1,
     enabled             boolean NOT NULL,
     needs_intervention  boolean NOT NULL DEFAULT false,
@@ -35,39 +36,53 @@ CREATE TABLE scheduler.triggers (
     fired_through  timestamptz,
     fires_count    bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 80);
-CREATE INDEX triggers_due ON scheduler.triggers (next_fire_at) WHERE next_fire_at IS NOT NULL;
+CREATE INDEX triggers_due ON scheduler.triggers (next_fire_at, id) WHERE next_fire_at IS NOT NULL;
 CREATE INDEX triggers_by_schedule ON scheduler.triggers (schedule_id);
 
+-- An id of the instant, in order among those of one statement: `n` fills the 24 bits behind the millisecond, chance the rest.
+CREATE FUNCTION scheduler.uuid7_nth(at timestamptz, n bigint) RETURNS uuid
+    LANGUAGE sql VOLATILE PARALLEL SAFE
+    AS $$
+    SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0')
+            || '7' || lpad(to_hex((n >> 12) & 4095), 3, '0')
+            || '8' || lpad(to_hex(n & 4095), 3, '0')
+            || right(gen_random_uuid()::text, 12))::uuid
+    $$;
+
 -- The record of a run, written at birth and once more at its end. While it is live its state stands in live_runs.
+-- The end of a successful run changes no indexed column, so that it costs no index entry (a heap-only update).
 CREATE TABLE scheduler.runs (
-    id                uuid NOT NULL,
-    created_at        timestamptz NOT NULL,
-    due_at            timestamptz NOT NULL,
-    fire_at           timestamptz,
-    started_at        timestamptz,
-    finished_at       timestamptz,
-    schedule_id       uuid,
-    trigger_id        uuid,
-    retry_of          uuid,
-    schedule_version  bigint,
-    attempts_count    integer NOT NULL DEFAULT 0,
-    priority          smallint NOT NULL,
-    dead_lettered     boolean NOT NULL DEFAULT false,
-    tenant_id         text NOT NULL,
-    state             text NOT NULL CHECK (state IN ('queued', 'succeeded', 'failed', 'cancelled', 'skipped')),
-    queue             text NOT NULL,
-    reason            text NOT NULL,
-    target            jsonb NOT NULL,
-    policy            jsonb NOT NULL,
-    created_by        text NOT NULL,
-    idempotency_key   text,
-    result            jsonb,
-    error             jsonb,
-    PRIMARY KEY (id)
+    id                     uuid NOT NULL,
+    created_at             timestamptz NOT NULL,
+    due_at                 timestamptz NOT NULL,
+    fire_at                timestamptz,
+    started_at             timestamptz,
+    finished_at            timestamptz,
+    schedule_id            uuid,
+    trigger_id             uuid,
+    retry_of               uuid,
+    worker_id              uuid,
+    schedule_version       bigint,
+    attempts_count         integer NOT NULL DEFAULT 0,
+    priority               smallint NOT NULL,
+    dead_lettered          boolean NOT NULL DEFAULT false,
+    tenant_id              text NOT NULL,
+    state                  text NOT NULL CHECK (state IN ('queued', 'succeeded', 'failed', 'cancelled', 'skipped')),
+    queue                  text NOT NULL,
+    reason                 text NOT NULL,
+    target                 jsonb NOT NULL,
+    policy                 jsonb NOT NULL,
+    created_by             text NOT NULL,
+    idempotency_key        text,
+    result                 jsonb,
+    error                  jsonb,
+    ended_without_success  text GENERATED ALWAYS AS (
+        CASE WHEN state IN ('failed', 'cancelled', 'skipped') THEN state END) STORED,
+    PRIMARY KEY (tenant_id, id)
 ) PARTITION BY RANGE (id);
-CREATE INDEX runs_by_tenant ON scheduler.runs (tenant_id, id);
 CREATE INDEX runs_by_schedule ON scheduler.runs (schedule_id, id) WHERE schedule_id IS NOT NULL;
-CREATE INDEX runs_failed ON scheduler.runs (tenant_id, id) WHERE state = 'failed';
+CREATE INDEX runs_without_success ON scheduler.runs (tenant_id, ended_without_success, id)
+    WHERE ended_without_success IS NOT NULL;
 
 -- What workers claim and hold: small rows apart from the history (design §5 Footing). `attempt_token` grows with every claim.
 CREATE TABLE scheduler.live_runs (
@@ -79,18 +94,20 @@ CREATE TABLE scheduler.live_runs (
     hard_deadline_at     timestamptz,
     cancel_requested_at  timestamptz,
     attempt_token        bigint NOT NULL DEFAULT 0,
+    timeout_seconds      double precision NOT NULL,
     attempts_count       integer NOT NULL DEFAULT 0,
     losses_count         integer NOT NULL DEFAULT 0,
     priority             smallint NOT NULL,
     state                text NOT NULL CHECK (state IN ('queued', 'running')),
     tenant_id            text NOT NULL,
-    queue                text NOT NULL
+    queue                text NOT NULL,
+    CHECK ((state = 'running') = (worker_id IS NOT NULL))
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX live_runs_claimable ON scheduler.live_runs (queue, priority, due_at, run_id) WHERE state = 'queued';
-CREATE INDEX live_runs_held ON scheduler.live_runs (worker_id) WHERE state = 'running';
-CREATE INDEX live_runs_deadline ON scheduler.live_runs (hard_deadline_at) WHERE state = 'running';
-CREATE INDEX live_runs_by_schedule ON scheduler.live_runs (schedule_id) WHERE schedule_id IS NOT NULL;
-CREATE INDEX live_runs_by_tenant ON scheduler.live_runs (tenant_id, run_id);
+-- Serves "what does this worker hold", "who holds anything" and "what is overdue", worker by worker.
+CREATE INDEX live_runs_held ON scheduler.live_runs (worker_id, hard_deadline_at) WHERE state = 'running';
+CREATE INDEX live_runs_by_schedule ON scheduler.live_runs (schedule_id, state) WHERE schedule_id IS NOT NULL;
+CREATE INDEX live_runs_by_tenant ON scheduler.live_runs (tenant_id, state, run_id);
 
 -- Unpartitioned, so that a key is unique whatever the day: fire keys and idempotency keys (design §4).
 CREATE TABLE scheduler.run_keys (
@@ -101,7 +118,8 @@ CREATE TABLE scheduler.run_keys (
 );
 CREATE INDEX run_keys_by_age ON scheduler.run_keys USING brin (created_at);
 
--- Ended attempts; an open one is the row in live_runs.
+-- Attempts that ended without success. An open one is the row in live_runs; the successful one, always the last, is told
+-- by the run's own row (worker, start, end), so that the ordinary run writes no attempt row.
 CREATE TABLE scheduler.attempts (
     run_id       uuid NOT NULL,
     attempt_no   integer NOT NULL,
@@ -109,7 +127,7 @@ CREATE TABLE scheduler.attempts (
     started_at   timestamptz NOT NULL,
     finished_at  timestamptz NOT NULL,
     tenant_id    text NOT NULL,
-    outcome      text NOT NULL CHECK (outcome IN ('succeeded', 'failed', 'timed_out', 'lost', 'cancelled')),
+    outcome      text NOT NULL CHECK (outcome IN ('failed', 'timed_out', 'lost', 'cancelled')),
     error        jsonb,
     PRIMARY KEY (run_id, attempt_no)
 ) PARTITION BY RANGE (run_id);
@@ -139,11 +157,16 @@ CREATE TABLE scheduler.workers (
     heartbeat_at      timestamptz NOT NULL,
     lease_expires_at  timestamptz NOT NULL
 ) WITH (fillfactor = 50);
-CREATE INDEX workers_live ON scheduler.workers (lease_expires_at) WHERE state IN ('active', 'draining');
+-- By id, not by lease: a renewal then touches no index.
+CREATE INDEX workers_live ON scheduler.workers (id) WHERE state IN ('active', 'draining');
 CREATE INDEX workers_by_start ON scheduler.workers (started_at);
 
-INSERT INTO scheduler.partitioned_tables (name, reason) VALUES
-    ('runs', 'history'), ('attempts', 'history'), ('log_lines', 'history');
+-- A run's row is written twice: room for its second version on its own page.
+INSERT INTO scheduler.partitioned_tables (name, reason, page_fill_percent) VALUES
+    ('runs', 'history', 60), ('attempts', 'history', 100), ('log_lines', 'history', 100);
+REVOKE ALL ON FUNCTION scheduler.uuid7_nth(timestamptz, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION scheduler.uuid7_nth(timestamptz, bigint) TO rota_api, rota_service;
+
 SELECT scheduler.ensure_partitions(7);
 
 SELECT scheduler.isolate_tenant_table(t)
@@ -160,7 +183,8 @@ SELECT r.id, r.tenant_id, r.schedule_id, r.trigger_id, r.schedule_version, r.fir
        r.reason, r.queue, r.priority, r.target, r.policy,
        coalesce(l.attempts_count, r.attempts_count) AS attempts_count,
        r.created_at, coalesce(r.started_at, l.started_at) AS started_at, r.finished_at,
-       l.worker_id, l.cancel_requested_at, r.result, r.error, r.dead_lettered, r.retry_of, r.idempotency_key, r.created_by
+       coalesce(l.worker_id, r.worker_id) AS worker_id, l.cancel_requested_at, r.result, r.error, r.dead_lettered,
+       r.retry_of, r.idempotency_key, r.created_by, r.ended_without_success
   FROM scheduler.runs r
   LEFT JOIN scheduler.live_runs l ON l.run_id = r.id;
 

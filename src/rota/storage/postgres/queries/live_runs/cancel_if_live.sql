@@ -1,0 +1,43 @@
+-- Cancels a run that waits, or marks one that runs so that its worker is told. No row: it is not live.
+WITH held AS MATERIALIZED (
+    SELECT l.run_id, l.tenant_id, l.schedule_id, l.state, l.attempts_count
+      FROM scheduler.live_runs l
+     WHERE l.tenant_id = $1
+       AND l.run_id = $2
+       FOR UPDATE
+), clock AS MATERIALIZED (
+    SELECT scheduler.current_time() AS now FROM (SELECT count(*) FROM held) AS locked
+), removed AS (
+    DELETE FROM scheduler.live_runs l
+     USING held h
+     WHERE l.run_id = h.run_id
+       AND h.state = 'queued'
+    RETURNING h.*
+), marked AS (
+    UPDATE scheduler.live_runs l
+       SET cancel_requested_at = coalesce(l.cancel_requested_at, c.now)
+      FROM held h
+     CROSS JOIN clock c
+     WHERE l.run_id = h.run_id
+       AND h.state = 'running'
+), ended AS (
+    UPDATE scheduler.runs r
+       SET state = 'cancelled', reason = 'cancelled on request', attempts_count = h.attempts_count, finished_at = c.now
+      FROM removed h
+     CROSS JOIN clock c
+     WHERE r.tenant_id = h.tenant_id
+       AND r.id = h.run_id
+), told AS (
+    INSERT INTO scheduler.events (id, tenant_id, at, type, subject, actor, data)
+    SELECT scheduler.uuid7_at(c.now), h.tenant_id, c.now, 'RunCancelled', h.run_id::text, $3,
+           jsonb_build_object('schedule_id', h.schedule_id, 'attempt_no', h.attempts_count,
+                              'reason', 'cancelled on request')
+      FROM removed h
+     CROSS JOIN clock c
+), audited AS (
+    INSERT INTO scheduler.audit (id, tenant_id, at, actor, verb, resource, resource_id, request_id)
+    SELECT scheduler.uuid7_at(c.now), $1, c.now, $3, $4, $5, $6, $7
+      FROM held h
+     CROSS JOIN clock c
+)
+SELECT h.state FROM held h

@@ -1,0 +1,80 @@
+-- Ends attempts, each under its token, and moves their runs on; a stale token changes nothing and harms no neighbour.
+-- Rows are locked in the order of their ids, then the clock is read. A run whose cancelling was asked for is not
+-- queued again. `give_back` returns a claim that was never begun: its attempt is not counted, its place is kept.
+WITH given AS MATERIALIZED (
+    SELECT *
+      FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::float8[], $7::jsonb[], $8::jsonb[],
+                  $9::boolean[])
+           WITH ORDINALITY AS g (run_id, token, verb, outcome, reason, delay_seconds, result, error, dead_letter, n)
+), held AS MATERIALIZED (
+    SELECT g.n, g.run_id, g.outcome, g.reason, g.delay_seconds, g.result, g.error, g.dead_letter,
+           l.tenant_id, l.schedule_id, l.worker_id, l.started_at, l.attempts_count,
+           g.verb <> 'give_back' AS counts,
+           CASE WHEN g.verb IN ('retry', 'give_back') AND l.cancel_requested_at IS NOT NULL THEN 'cancel'
+                ELSE g.verb END AS verb
+      FROM (SELECT * FROM given ORDER BY run_id) AS g
+     CROSS JOIN LATERAL (
+           SELECT * FROM scheduler.live_runs l
+            WHERE l.run_id = g.run_id
+              AND l.attempt_token = g.token
+              AND l.state = 'running'
+              FOR UPDATE) AS l
+), clock AS MATERIALIZED (
+    SELECT scheduler.current_time() AS now FROM (SELECT count(*) FROM held) AS locked
+), requeued AS (
+    UPDATE scheduler.live_runs l
+       SET state = 'queued',
+           worker_id = NULL,
+           started_at = NULL,
+           hard_deadline_at = NULL,
+           due_at = CASE WHEN h.counts THEN c.now + make_interval(secs => h.delay_seconds) ELSE l.due_at END,
+           attempts_count = l.attempts_count - (NOT h.counts)::integer,
+           losses_count = l.losses_count + (h.counts AND h.outcome = 'lost')::integer
+      FROM held h
+     CROSS JOIN clock c
+     WHERE l.run_id = h.run_id
+       AND h.verb IN ('retry', 'give_back')
+    RETURNING h.*
+), removed AS (
+    DELETE FROM scheduler.live_runs l
+     USING held h
+     WHERE l.run_id = h.run_id
+       AND h.verb IN ('succeed', 'fail', 'cancel')
+    RETURNING h.*
+), ended AS (
+    UPDATE scheduler.runs r
+       SET state = CASE h.verb WHEN 'succeed' THEN 'succeeded' WHEN 'fail' THEN 'failed' ELSE 'cancelled' END,
+           reason = CASE WHEN h.reason = '' THEN r.reason ELSE h.reason END,
+           attempts_count = h.attempts_count - (NOT h.counts)::integer,
+           worker_id = CASE WHEN h.counts THEN h.worker_id END,
+           started_at = CASE WHEN h.counts THEN h.started_at END,
+           finished_at = c.now,
+           result = h.result,
+           error = h.error,
+           dead_lettered = h.dead_letter
+      FROM removed h
+     CROSS JOIN clock c
+     WHERE r.tenant_id = h.tenant_id
+       AND r.id = h.run_id
+), settled AS (
+    SELECT * FROM requeued UNION ALL SELECT * FROM removed
+), tried AS (
+    INSERT INTO scheduler.attempts (run_id, attempt_no, worker_id, started_at, finished_at, tenant_id, outcome, error)
+    SELECT s.run_id, s.attempts_count, s.worker_id, s.started_at, c.now, s.tenant_id, s.outcome, s.error
+      FROM settled s
+     CROSS JOIN clock c
+     WHERE s.counts
+       AND s.outcome <> 'succeeded'
+), told AS (
+    INSERT INTO scheduler.events (id, tenant_id, at, type, subject, data)
+    SELECT scheduler.uuid7_nth(c.now, 2 * s.n + fact.place), s.tenant_id, c.now, fact.type, s.run_id::text,
+           jsonb_build_object('schedule_id', s.schedule_id, 'attempt_no', s.attempts_count, 'reason', s.reason)
+      FROM settled s
+     CROSS JOIN clock c
+     CROSS JOIN LATERAL (VALUES
+           (0, CASE WHEN s.counts THEN
+                    CASE s.outcome WHEN 'timed_out' THEN 'AttemptTimedOut' WHEN 'lost' THEN 'AttemptLost' END END),
+           (1, CASE s.verb WHEN 'fail' THEN 'RunFailed' WHEN 'cancel' THEN 'RunCancelled' END)) AS fact (place, type)
+     WHERE fact.type IS NOT NULL
+)
+SELECT s.n FROM settled s

@@ -1,0 +1,9 @@
+-- The whole of one run as its tenant sees it, live or ended.
+SELECT r.id::text AS id, r.tenant_id, r.schedule_id::text AS schedule_id, r.trigger_id::text AS trigger_id,
+       r.schedule_version, r.fire_at, r.due_at, r.state, r.reason, r.queue, r.priority, r.target, r.policy,
+       r.attempts_count, r.created_at, r.started_at, r.finished_at, r.worker_id::text AS worker_id,
+       r.cancel_requested_at, r.result, r.error, r.dead_lettered, r.retry_of::text AS retry_of, r.idempotency_key,
+       r.created_by
+  FROM scheduler.run_records r
+ WHERE r.tenant_id = $1
+   AND r.id = $2

@@ -1,0 +1,26 @@
+-- Triggers whose time has come, the longest due first, with all that deciding needs. Live counts stop at 1,000.
+WITH clock AS MATERIALIZED (
+    SELECT scheduler.current_time() AS now
+)
+SELECT c.now, d.*, n.queued_count, n.running_count
+  FROM clock c
+  LEFT JOIN LATERAL (
+       SELECT t.id::text AS trigger_id, t.tenant_id, t.schedule_id::text AS schedule_id, t.spec::text AS spec,
+              t.anchor_at, t.next_fire_at, t.fired_through, t.fires_count,
+              s.version, s.name, s.target::text AS target, s.policies::text AS policies
+         FROM scheduler.triggers t
+        CROSS JOIN LATERAL (
+              SELECT * FROM scheduler.schedules s
+               WHERE s.id = t.schedule_id
+                 AND s.enabled
+                 AND s.deleted_at IS NULL
+              OFFSET 0) AS s
+        WHERE t.next_fire_at <= c.now
+        ORDER BY t.next_fire_at, t.id
+        LIMIT $1) AS d ON true
+  LEFT JOIN LATERAL (
+       SELECT count(*) FILTER (WHERE l.state = 'queued') AS queued_count,
+              count(*) FILTER (WHERE l.state = 'running') AS running_count
+         FROM (SELECT v.state FROM scheduler.live_runs v WHERE v.schedule_id = d.schedule_id::uuid LIMIT 1000) AS l
+       ) AS n ON true
+ ORDER BY d.next_fire_at, d.trigger_id

@@ -1,0 +1,41 @@
+-- One statement for all that a worker holds and waits for: prolongs its lease, tells it what to cancel and whether work
+-- is due. Locked before the clock is read (law 4): a renewal that comes too late is refused (no row).
+-- service: a worker serves all tenants.
+WITH seen AS MATERIALIZED (
+    SELECT w.id, w.lease_expires_at
+      FROM scheduler.workers w
+     WHERE w.id = $1
+       AND w.state IN ('active', 'draining')
+       FOR NO KEY UPDATE
+), judged AS MATERIALIZED (
+    SELECT s.*, scheduler.current_time() AS now FROM seen s
+), renewed AS (
+    UPDATE scheduler.workers w
+       SET heartbeat_at = j.now,
+           lease_expires_at = j.now + make_interval(secs => $3)
+      FROM judged j
+     WHERE w.id = j.id
+       AND j.lease_expires_at > j.now
+    RETURNING j.now
+), waiting AS MATERIALIZED (
+    SELECT min(due.due_at) AS due_at
+      FROM unnest($2::text[]) AS q (queue)
+     CROSS JOIN generate_series(0, 9) AS p (priority)
+     CROSS JOIN LATERAL (
+           SELECT l.due_at
+             FROM scheduler.live_runs l
+            WHERE l.state = 'queued'
+              AND l.queue = q.queue
+              AND l.priority = p.priority
+            ORDER BY l.due_at, l.run_id
+            LIMIT 1) AS due
+)
+SELECT extract(epoch FROM w.due_at - r.now)::float8 AS next_due_in_seconds,
+       ARRAY(SELECT l.run_id::text
+               FROM scheduler.live_runs l
+              WHERE l.worker_id = $1
+                AND l.state = 'running'
+                AND l.cancel_requested_at IS NOT NULL
+              ORDER BY l.run_id) AS cancel_run_ids
+  FROM renewed r
+ CROSS JOIN waiting w

@@ -1,0 +1,110 @@
+"""Runs as rows and rows as runs: the one place that knows the order of the columns.
+
+Targets and policies travel as JSON text and are decoded straight into their types.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import msgspec
+
+from rota.domain.ids import AttemptToken, RunId, ScheduleId, TenantId, TriggerId, WorkerId
+from rota.domain.policies import RunPolicy
+from rota.domain.run import ClaimedRun, Run, RunDraft, RunError
+from rota.domain.targets import Target
+from rota.storage.postgres.driver import Row
+
+_TARGET: msgspec.json.Decoder[Target] = msgspec.json.Decoder(Target)
+_POLICY: msgspec.json.Decoder[RunPolicy] = msgspec.json.Decoder(RunPolicy)
+
+POLICIES_REMEMBERED_MAX = 1_024
+
+
+def draft_columns(drafts: Sequence[RunDraft]) -> tuple[list[object], ...]:
+    """One list per column, in the order of `runs/enqueue_drafts` and `triggers/apply_advances`."""
+    return (
+        [draft.target for draft in drafts],
+        [draft.policy for draft in drafts],
+        [draft.policy.timeout_seconds for draft in drafts],
+        [draft.queue for draft in drafts],
+        [draft.priority for draft in drafts],
+        [draft.delay_seconds for draft in drafts],
+        [draft.key for draft in drafts],
+        [draft.idempotency_key for draft in drafts],
+        [draft.schedule_id for draft in drafts],
+        [draft.schedule_version for draft in drafts],
+        [draft.trigger_id for draft in drafts],
+        [draft.fire_at for draft in drafts],
+        [draft.reason for draft in drafts],
+        [draft.retry_of for draft in drafts],
+        [draft.created_by for draft in drafts],
+    )
+
+
+def run_of_row(row: Row) -> Run:
+    """A row of `scheduler.run_records`."""
+    return Run(
+        id=RunId(row["id"]),
+        tenant_id=TenantId(row["tenant_id"]),
+        state=row["state"],
+        reason=row["reason"],
+        due_at=row["due_at"],
+        created_at=row["created_at"],
+        queue=row["queue"],
+        priority=row["priority"],
+        target=msgspec.convert(row["target"], Target),
+        policy=msgspec.convert(row["policy"], RunPolicy),
+        attempts_count=row["attempts_count"],
+        schedule_id=optional_schedule(row["schedule_id"]),
+        schedule_version=row["schedule_version"],
+        trigger_id=None if row["trigger_id"] is None else TriggerId(row["trigger_id"]),
+        fire_at=row["fire_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        worker_id=optional_worker(row["worker_id"]),
+        cancel_requested_at=row["cancel_requested_at"],
+        result=row["result"],
+        error=optional_error(row["error"]),
+        dead_lettered=row["dead_lettered"],
+        retry_of=None if row["retry_of"] is None else RunId(row["retry_of"]),
+        idempotency_key=row["idempotency_key"],
+        created_by=row["created_by"],
+    )
+
+
+def claimed_of_row(row: Row) -> ClaimedRun:
+    """A row of `live_runs/claim_batch` or `live_runs/find_lost`; `claimed_at` is the column of that name."""
+    return ClaimedRun(
+        row["run_id"],
+        row["tenant_id"],
+        AttemptToken(row["attempt_token"]),
+        row["attempts_count"],
+        _TARGET.decode(row["target"]),
+        _policy_of(row["policy"]),
+        row["queue"],
+        row["claimed_at"],
+        row["schedule_id"],
+        row["fire_at"],
+        row["losses_count"],
+    )
+
+
+def target_of(text: str) -> Target:
+    return _TARGET.decode(text)
+
+
+@lru_cache(maxsize=POLICIES_REMEMBERED_MAX)
+def _policy_of(text: str) -> RunPolicy:
+    return _POLICY.decode(text)
+
+
+def optional_schedule(text: str | None) -> ScheduleId | None:
+    return None if text is None else ScheduleId(text)
+
+
+def optional_worker(text: str | None) -> WorkerId | None:
+    return None if text is None else WorkerId(text)
+
+
+def optional_error(value: object) -> RunError | None:
+    return None if value is None else msgspec.convert(value, RunError)
