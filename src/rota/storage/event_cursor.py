@@ -2,7 +2,7 @@
 
 import re
 
-from rota.storage.page_cursor import cursor_refused, decode_cursor, encode_cursor, is_uuid
+from rota.storage.page_cursor import cursor_refused, decode_id_cursor, encode_cursor
 
 _TRANSACTION_MAX = 2**64 - 1
 _NUMBER = re.compile(r"[0-9]{1,20}")
@@ -20,7 +20,7 @@ def encode_event_cursor(txid: int, event_id: str) -> str:
 
 def decode_event_cursor(cursor: str) -> tuple[int, str]:
     """Raises INVALID_INPUT for anything that `encode_event_cursor` did not make."""
-    txid, event_id = decode_cursor(cursor, 2)
-    if not (_NUMBER.fullmatch(txid) and int(txid) <= _TRANSACTION_MAX and is_uuid(event_id)):
+    txid, event_id = decode_id_cursor(cursor, 2)
+    if not (_NUMBER.fullmatch(txid) and int(txid) <= _TRANSACTION_MAX):
         raise cursor_refused()
     return int(txid), event_id

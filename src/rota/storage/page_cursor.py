@@ -34,6 +34,14 @@ def decode_cursor(cursor: str, parts_count: int) -> tuple[str, ...]:
     return parts
 
 
+def decode_id_cursor(cursor: str, parts_count: int) -> tuple[str, ...]:
+    """As `decode_cursor`, for a sort key that ends in a UUID."""
+    parts = decode_cursor(cursor, parts_count)
+    if not is_uuid(parts[-1]):
+        raise cursor_refused()
+    return parts
+
+
 def cursor_refused() -> DomainError:
     """The 422 of a cursor that was not given out by this store."""
     return invalid_input([FieldProblem("cursor", "is not a cursor of this list", "Pass `next_cursor` back unchanged.")])

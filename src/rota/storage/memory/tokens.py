@@ -10,7 +10,7 @@ from rota.domain.tenancy import ApiToken, AuditEntry, Principal
 from rota.storage.memory.database import MemoryDatabase, StoredToken
 from rota.storage.memory.paging import page_of
 from rota.storage.memory.tenants import open_tenant
-from rota.storage.page_cursor import decode_cursor
+from rota.storage.page_cursor import decode_id_cursor
 
 
 class MemoryTokenStore:
@@ -28,7 +28,7 @@ class MemoryTokenStore:
         return token
 
     async def page(self, tenant_id: TenantId, page: PageRequest) -> Page[ApiToken]:
-        after = None if page.cursor is None else decode_cursor(page.cursor, 1)
+        after = None if page.cursor is None else decode_id_cursor(page.cursor, 1)
         found = [stored.token for _, stored in self._tokens() if stored.token.tenant_id == tenant_id]
         return page_of(sorted(found, key=_position), _position, page, after)
 

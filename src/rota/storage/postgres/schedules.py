@@ -18,7 +18,7 @@ from rota.domain.schedule import Schedule, TriggerState
 from rota.domain.targets import Target
 from rota.ports.schedule_store import ScheduleChange, ScheduleFilter
 from rota.storage.event_drafts import drafts_of_tenant
-from rota.storage.page_cursor import cursor_refused, decode_cursor, is_uuid
+from rota.storage.page_cursor import decode_id_cursor, is_uuid
 from rota.storage.postgres.audit import insert_audit
 from rota.storage.postgres.connections import tenant_transaction, transaction
 from rota.storage.postgres.driver import Connection, Pool, Row
@@ -82,9 +82,7 @@ class PostgresScheduleStore:
         return None if row is None else _schedule(row)
 
     async def page(self, tenant_id: TenantId, where: ScheduleFilter, page: PageRequest) -> Page[Schedule]:
-        after_name, after_id = _BEFORE_ALL if page.cursor is None else decode_cursor(page.cursor, 2)
-        if not is_uuid(after_id):
-            raise cursor_refused()
+        after_name, after_id = _BEFORE_ALL if page.cursor is None else decode_id_cursor(page.cursor, 2)
         arguments = (
             *_name_range(where),
             where.enabled,

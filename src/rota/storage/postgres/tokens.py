@@ -11,7 +11,7 @@ from rota.domain.event import EventDraft
 from rota.domain.ids import TenantId, TokenId
 from rota.domain.page import Page, PageRequest
 from rota.domain.tenancy import ApiToken, AuditEntry, Principal
-from rota.storage.page_cursor import cursor_refused, decode_cursor, is_uuid
+from rota.storage.page_cursor import decode_id_cursor, is_uuid
 from rota.storage.postgres.audit import insert_audit
 from rota.storage.postgres.connections import tenant_transaction, transaction
 from rota.storage.postgres.driver import Connection, Pool, Row
@@ -45,9 +45,7 @@ class PostgresTokenStore:
         return token
 
     async def page(self, tenant_id: TenantId, page: PageRequest) -> Page[ApiToken]:
-        (after,) = (_BEFORE_ALL,) if page.cursor is None else decode_cursor(page.cursor, 1)
-        if not is_uuid(after):
-            raise cursor_refused()
+        (after,) = (_BEFORE_ALL,) if page.cursor is None else decode_id_cursor(page.cursor, 1)
         offset = page.offset if page.cursor is None else 0
         async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
             rows = await connection.fetch(_PAGE_TOKENS, tenant_id, after, page.limit + 1, offset)
