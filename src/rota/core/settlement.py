@@ -20,7 +20,7 @@ def decide_settlement(
 ) -> Settlement:
     """The end of the attempt `claimed` with `outcome`. `error` may be left out where the outcome says it all."""
     if outcome == "succeeded":
-        return Settlement(claimed.run_id, claimed.token, "succeed", outcome, "succeeded", result_json=result_json)
+        return Settlement(claimed.run_id, claimed.token, "succeed", outcome, result_json=result_json)
     described = _described(error, outcome, claimed)
     if outcome == "cancelled":
         return _settlement(claimed, outcome, described, verb_reason="cancelled on request")
