@@ -1,0 +1,83 @@
+"""What each role may do: one table of resource × verb, as data. Every route names one row; nothing else decides.
+
+The roles are nested (each may do what those before it may), so that a row holds the least role. The matrix that this
+makes over all routes is a golden file in the tests.
+"""
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from rota.domain.errors import Bug, DomainError
+from rota.domain.tenancy import ROLES, Role
+
+Resource: TypeAlias = Literal[
+    "schedules",
+    "runs",
+    "events",
+    "platform_events",
+    "workers",
+    "tenants",
+    "tokens",
+    "stats",
+    "principal",
+    "openapi",
+    "metrics",
+]
+Verb: TypeAlias = Literal[
+    "read", "create", "change", "delete", "restore", "pause", "resume", "trigger", "cancel", "retry", "revoke"
+]
+
+
+class Access(Struct, frozen=True):
+    """A row of the table, as a route names it."""
+
+    resource: Resource
+    verb: Verb
+
+
+LEAST_ROLE: dict[Access, Role] = {
+    Access("schedules", "read"): "viewer",
+    Access("schedules", "pause"): "operator",
+    Access("schedules", "resume"): "operator",
+    Access("schedules", "trigger"): "operator",
+    Access("schedules", "create"): "admin",
+    Access("schedules", "change"): "admin",
+    Access("schedules", "delete"): "admin",
+    Access("schedules", "restore"): "admin",
+    Access("runs", "read"): "viewer",
+    Access("runs", "create"): "operator",
+    Access("runs", "cancel"): "operator",
+    Access("runs", "retry"): "operator",
+    Access("events", "read"): "viewer",
+    Access("stats", "read"): "viewer",
+    Access("principal", "read"): "viewer",
+    Access("openapi", "read"): "viewer",
+    Access("tokens", "read"): "admin",
+    Access("tokens", "create"): "admin",
+    Access("tokens", "revoke"): "admin",
+    Access("tenants", "read"): "platform_admin",
+    Access("tenants", "create"): "platform_admin",
+    Access("tenants", "revoke"): "platform_admin",
+    Access("workers", "read"): "platform_admin",
+    Access("platform_events", "read"): "platform_admin",
+    Access("metrics", "read"): "platform_admin",
+}
+
+
+def least_role(access: Access) -> Role:
+    """The least role of a row; a route that names no row of the table is a defect, found at start-up."""
+    role = LEAST_ROLE.get(access)
+    if role is None:
+        raise Bug(f"no row of the authorisation table is for {access.verb!r} on {access.resource!r}")
+    return role
+
+
+def require(role: Role, access: Access) -> None:
+    """Raises ROLE_FORBIDDEN, naming the role that is needed."""
+    least = least_role(access)
+    if ROLES.index(role) < ROLES.index(least):
+        raise DomainError(
+            "ROLE_FORBIDDEN",
+            f"{access.verb} on {access.resource.replace('_', ' ')} needs the role {least}; the token's is {role}",
+        )

@@ -1,0 +1,68 @@
+"""The application: endpoints bound to routes, behind the gate. `create_app` is what composition calls."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Litestar
+from litestar.types import ControllerRouterHandler
+
+from rota.api.rest import (
+    events,
+    health,
+    logs,
+    openapi,
+    metrics,
+    principal,
+    runs,
+    schedules,
+    stats,
+    tenants,
+    tokens,
+    workers,
+)
+from rota.api.rest.endpoint import Endpoint
+from rota.api.rest.failures import answer_failure
+from rota.api.rest.gate import Gate
+from rota.api.rest.openapi_document import api_description
+from rota.api.rest.routing import bind
+from rota.api.rest.wiring import ApiOptions, ApiPorts, wire
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *health.ENDPOINTS,
+    *schedules.ENDPOINTS,
+    *runs.ENDPOINTS,
+    *logs.ENDPOINTS,
+    *events.ENDPOINTS,
+    *stats.ENDPOINTS,
+    *workers.ENDPOINTS,
+    *tokens.ENDPOINTS,
+    *tenants.ENDPOINTS,
+    *principal.ENDPOINTS,
+    *metrics.ENDPOINTS,
+    *openapi.ENDPOINTS,
+)
+
+STATE_STREAMS = "streams"
+
+
+def create_app(
+    ports: ApiPorts, options: ApiOptions | None = None, *, pages: Sequence[ControllerRouterHandler] = ()
+) -> Litestar:
+    """`pages` are routes outside /api (the dashboard's). `app.state.streams.close()` ends open streams before a stop."""
+    chosen = options or ApiOptions()
+    services = wire(ports, chosen, api_description(ENDPOINTS, chosen.version))
+    app = Litestar(
+        route_handlers=[*(bind(endpoint, services) for endpoint in ENDPOINTS), *pages],
+        exception_handlers={Exception: answer_failure},
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )
+    app.state[STATE_STREAMS] = services.streams
+    app.asgi_handler = Gate(app.asgi_handler, services)
+    return app
+
+
+def endpoint_of(method: str, path: str) -> Any:
+    """The endpoint of a route template; for tests and documents."""
+    return next(one for one in ENDPOINTS if one.method == method and one.full_path == path)

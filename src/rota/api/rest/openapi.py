@@ -1,0 +1,13 @@
+"""The API's own description."""
+
+from rota.api.authz import Access
+from rota.api.rest.endpoint import Answer, Call, Endpoint, Nothing, endpoint
+
+
+@endpoint("GET", "/openapi.json", Access("openapi", "read"))
+async def get_openapi(call: Call[Nothing, Nothing]) -> Answer:
+    """Describe the API in OpenAPI 3.1."""
+    return Answer(call.services.description)
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (get_openapi,)

@@ -1,0 +1,34 @@
+"""Values to JSON as clients read them: every field present, every time in UTC with `Z`.
+
+Records that are stored leave their defaults out; a client must not have to know them, so that here they are spoken out.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import msgspec
+from msgspec.structs import fields
+
+
+def complete(value: Any) -> Any:
+    """`value` as plain mappings and lists, with defaults and tags."""
+    if isinstance(value, msgspec.Struct):
+        return _struct(value)
+    if isinstance(value, list | tuple):
+        return [complete(one) for one in cast("list[Any]", value)]
+    if isinstance(value, Mapping):
+        return {key: complete(one) for key, one in cast("Mapping[str, Any]", value).items()}
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC)
+    return value
+
+
+def _struct(value: msgspec.Struct) -> dict[str, Any]:
+    config = value.__struct_config__
+    tagged = {} if config.tag_field is None else {config.tag_field: config.tag}
+    return tagged | {one.encode_name: complete(getattr(value, one.name)) for one in fields(value)}
+
+
+def to_json(value: Any) -> bytes:
+    return msgspec.json.encode(complete(value))

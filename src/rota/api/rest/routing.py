@@ -1,0 +1,124 @@
+"""Endpoints as routes of Litestar: the one way from a request to a handler and from its answer, or failure, to bytes.
+
+The order is fixed: tenant in the path, role, query, headers, body, verb. So what a role may not do is refused before
+anything of the request is judged.
+"""
+
+import re
+from typing import Any, cast
+
+from litestar import Request, Response, route
+from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
+
+from rota.api.authz import least_role, require
+from rota.api.rest.decoding import read_body, read_query
+from rota.api.rest.endpoint import BULK_BODY_BYTES_MAX, Answer, Call, Endpoint, StreamAnswer
+from rota.api.rest.gate import STATE_ACTOR, STATE_REQUEST_ID, STATE_ROUTE, STATE_STREAMING, STATE_TOKEN_HASH
+from rota.api.rest.rendering import to_json
+from rota.api.rest.wiring import Services
+from rota.api.tenancy import refuse_other_tenant
+from rota.domain.errors import DomainError, not_found
+from rota.domain.ids import TenantId, TokenId
+from rota.services.acting import Actor
+
+KEY_CHARACTERS_MAX = 255
+
+_NOBODY = Actor(TenantId(""), "", TokenId(""), "viewer")
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_KEY = re.compile(r"[\x20-\x7e]+")
+
+
+def bind(endpoint: Endpoint, services: Services) -> HTTPRouteHandler:
+    """Start-up fails here where an endpoint names no row of the authorisation table."""
+    if endpoint.access is not None:
+        least_role(endpoint.access)
+
+    async def handle(request: Request[Any, Any, State]) -> Response[Any]:
+        request.scope["state"][STATE_ROUTE] = endpoint.full_path
+        call = await _call(endpoint, services, request)
+        answer = await endpoint.handler(call)
+        if isinstance(answer, StreamAnswer):
+            request.scope["state"][STATE_STREAMING] = True
+            return Stream(answer.frames, media_type="text/event-stream; charset=utf-8")
+        return Response(
+            _content(answer), status_code=answer.status, headers=answer.headers, media_type=answer.content_type
+        )
+
+    handle.__name__ = endpoint.operation_id
+    path = re.sub(r"\{(\w+)\}", r"{\1:str}", endpoint.full_path)
+    return route(path, http_method=[endpoint.method], request_max_body_size=BULK_BODY_BYTES_MAX)(handle)
+
+
+def _content(answer: Answer) -> bytes:
+    return answer.body if isinstance(answer.body, bytes) else to_json(answer.body)
+
+
+async def _call(endpoint: Endpoint, services: Services, request: Request[Any, Any, State]) -> Call[Any, Any]:
+    state = request.scope["state"]
+    actor = cast("Actor", state.get(STATE_ACTOR, _NOBODY))
+    path = _path(request, endpoint, actor)
+    if endpoint.access is not None:
+        require(actor.role, endpoint.access)
+    query = read_query(endpoint, request.scope["query_string"], actor.tenant_id)
+    if_match = _if_match(endpoint, request)
+    key = _key(request) if endpoint.takes_key else None
+    body = endpoint.body() if endpoint.method == "GET" else await _body(endpoint, request, actor.tenant_id)
+    return Call(
+        services=services,
+        actor=actor,
+        token_hash=state.get(STATE_TOKEN_HASH, b""),
+        path=path,
+        body=body,
+        query=query,
+        if_match=if_match,
+        idempotency_key=key,
+        last_event_id=request.headers.get("last-event-id"),
+    )
+
+
+def _path(request: Request[Any, Any, State], endpoint: Endpoint, actor: Actor) -> dict[str, str]:
+    """The path's parameters. An id that cannot be one is as unknown as any other."""
+    path = cast("dict[str, str]", dict(request.path_params))
+    for name, value in path.items():
+        if name == "tenant_id":
+            if actor.role != "platform_admin":
+                refuse_other_tenant(actor.tenant_id, value, "the path")
+        elif _ID.fullmatch(value) is None:
+            if endpoint.access is not None:
+                require(actor.role, endpoint.access)
+            raise not_found(name, value)
+    return path
+
+
+def _if_match(endpoint: Endpoint, request: Request[Any, Any, State]) -> str | None:
+    given = request.headers.get("if-match")
+    if given is None and endpoint.version == "required":
+        raise DomainError("VERSION_REQUIRED", "send the ETag that the object was read with in If-Match")
+    return None if endpoint.version == "no" else given
+
+
+def _key(request: Request[Any, Any, State]) -> str | None:
+    given = request.headers.get("idempotency-key")
+    if given is None:
+        return None
+    if len(given) > KEY_CHARACTERS_MAX or _KEY.fullmatch(given) is None:
+        raise DomainError(
+            "MALFORMED_REQUEST", f"Idempotency-Key must have 1 to {KEY_CHARACTERS_MAX} printable ASCII characters"
+        )
+    return given
+
+
+async def _body(endpoint: Endpoint, request: Request[Any, Any, State], tenant_id: TenantId) -> Any:
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > endpoint.body_bytes_max:
+        raise _too_large(endpoint)
+    raw = await request.body()
+    if len(raw) > endpoint.body_bytes_max:
+        raise _too_large(endpoint)
+    return read_body(endpoint, raw, request.headers.get("content-type"), tenant_id)
+
+
+def _too_large(endpoint: Endpoint) -> DomainError:
+    return DomainError("BODY_TOO_LARGE", f"a body may have {endpoint.body_bytes_max} bytes here")

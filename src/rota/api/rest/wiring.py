@@ -1,0 +1,86 @@
+"""What composition hands to the API, and what every request sees of it. The API reaches no store but by these ports."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from rota.api.authn import Authenticator
+from rota.api.rest.stream_gate import StreamGate
+from rota.ports.clock import Clock
+from rota.ports.idempotency_store import IdempotencyStore
+from rota.ports.ids import Ids
+from rota.ports.run_store import RunControl, RunIntake, RunReader
+from rota.ports.schedule_store import ScheduleStore
+from rota.ports.tenant_store import EventStore, TenantStore, TokenStore
+from rota.ports.wakeups import Wakeups
+from rota.ports.worker_store import WorkerStore
+from rota.services.run_verbs import RunVerbs
+from rota.services.schedule_verbs import ScheduleVerbs
+from rota.services.tenant_verbs import TenantVerbs
+from rota.telemetry.metrics import Metrics
+
+# Raises `Unavailable` where the part is not ready; returns a word for the answer's `checks` otherwise.
+ReadinessCheck: TypeAlias = Callable[[], Awaitable[str]]
+
+
+class ApiPorts(Struct, frozen=True):
+    """All that the API needs from the outside. `readiness` are checks beside the database's, by name."""
+
+    clock: Clock
+    ids: Ids
+    schedules: ScheduleStore
+    run_intake: RunIntake
+    run_reader: RunReader
+    run_control: RunControl
+    workers: WorkerStore
+    tenants: TenantStore
+    tokens: TokenStore
+    events: EventStore
+    idempotency: IdempotencyStore
+    wakeups: Wakeups
+    metrics: Metrics
+    readiness: dict[str, ReadinessCheck] = {}
+
+
+class ApiOptions(Struct, frozen=True):
+    """Bounds and names. A stream asks the store again every `stream_poll_seconds`."""
+
+    version: str = "0.1.0"
+    streams_max: int = 200
+    stream_poll_seconds: float = 0.5
+    stream_heartbeat_seconds: float = 15.0
+    readiness_seconds: float = 2.0
+
+
+class Services(Struct, frozen=True):
+    """The verbs over the ports: what handlers call. `description` is the API's own, made once."""
+
+    ports: ApiPorts
+    options: ApiOptions
+    schedules: ScheduleVerbs
+    runs: RunVerbs
+    tenants: TenantVerbs
+    authenticator: Authenticator
+    streams: StreamGate
+    description: dict[str, Any]
+
+
+def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> Services:
+    return Services(
+        ports,
+        options,
+        ScheduleVerbs(ports.schedules, ports.idempotency, ports.ids, ports.wakeups),
+        RunVerbs(
+            ports.schedules,
+            ports.run_intake,
+            ports.run_reader,
+            ports.run_control,
+            ports.idempotency,
+            ports.wakeups,
+        ),
+        TenantVerbs(ports.tenants, ports.tokens, ports.schedules, ports.ids, ports.wakeups),
+        Authenticator(ports.tokens, ports.clock, ports.metrics),
+        StreamGate(options.streams_max, ports.metrics),
+        description,
+    )

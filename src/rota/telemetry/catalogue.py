@@ -1,0 +1,50 @@
+"""Every metric that Rota exports and every event that it records, with the sentence that documents it.
+
+A metric that is not listed here cannot be recorded, and one that is listed has a recorder: `rota.telemetry.metrics`
+builds its registry from this table. Labels are bounded by construction: a route is a template, never a path.
+"""
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from rota.domain.event import EVENT_TYPES as EVENT_TYPES
+
+MetricKind: TypeAlias = Literal["counter", "histogram", "gauge"]
+
+
+class MetricSpec(Struct, frozen=True):
+    """One metric. `name` ends in its unit, or in `_total` where it counts."""
+
+    name: str
+    kind: MetricKind
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+LATENCY_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+METRICS: tuple[MetricSpec, ...] = (
+    MetricSpec(
+        "rota_http_requests_total",
+        "counter",
+        "Requests answered, by method, route template and status.",
+        ("method", "route", "status"),
+    ),
+    MetricSpec(
+        "rota_http_request_seconds",
+        "histogram",
+        "Time from the request's head to the end of its answer; streams are not in it.",
+        ("method", "route"),
+        LATENCY_BUCKETS_SECONDS,
+    ),
+    MetricSpec("rota_http_streams_open", "gauge", "Event and log streams open now."),
+    MetricSpec(
+        "rota_http_refusals_total",
+        "counter",
+        "Requests refused before any work, by the code of the answer.",
+        ("code",),
+    ),
+    MetricSpec("rota_authentications_total", "counter", "Tokens looked at, by how they were decided.", ("outcome",)),
+)
