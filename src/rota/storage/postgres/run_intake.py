@@ -10,7 +10,7 @@ from rota.domain.ids import RunId, TenantId
 from rota.domain.run import Enqueued, RunDraft
 from rota.domain.tenancy import AuditEntry
 from rota.storage.postgres.connections import tenant_transaction
-from rota.storage.postgres.driver import Connection, Pool, Row
+from rota.storage.postgres.driver import Connection, Pool
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.run_rows import draft_columns
 from rota.storage.postgres.unstorable_text import refusing_unstorable_text
@@ -39,7 +39,7 @@ async def store_drafts(
     """Enqueue inside a transaction of the tenant's. Raises Bug for a draft of another tenant."""
     if any(draft.tenant_id != tenant_id for draft in drafts):
         raise Bug(f"a draft of another tenant among those of {tenant_id!r}")
-    rows = await connection.fetch(
+    row = await connection.fetchrow(
         _ENQUEUE_DRAFTS,
         tenant_id,
         *draft_columns(drafts),
@@ -48,24 +48,31 @@ async def store_drafts(
         audit.resource,
         audit.resource_id,
         audit.request_id,
+        len(drafts),
     )
-    known = {draft.key for draft, row in zip(drafts, rows, strict=True) if draft.key is not None and not row["created"]}
-    if not known:
-        return tuple([Enqueued(row["run_id"], created=True) for row in rows])
-    # A second look: its snapshot also sees keys that were committed while the insertion waited for them.
-    owners = await _owners(connection, tenant_id, sorted(known))
-    return tuple(_answer(draft, row, owners) for draft, row in zip(drafts, rows, strict=True))
+    if row is None:
+        raise Bug("a SELECT without FROM gave no row")
+    answers = [Enqueued(run_id, created=True) for run_id in row["run_ids"]]
+    known_places: list[int] = row["known_places"]
+    if known_places:
+        await _name_owners(connection, tenant_id, drafts, known_places, answers)
+    return tuple(answers)
 
 
-async def _owners(connection: Connection, tenant_id: TenantId, keys: Sequence[str]) -> dict[str, str]:
+async def _name_owners(
+    connection: Connection,
+    tenant_id: TenantId,
+    drafts: Sequence[RunDraft],
+    known_places: Sequence[int],
+    answers: list[Enqueued],
+) -> None:
+    """Puts the runs that have the known keys into the answers. `known_places` count from 1.
+
+    A second look: its snapshot also sees keys that were committed while the insertion waited for them.
+    """
+    keys = [drafts[place - 1].key for place in known_places]
     found = await connection.fetch(_FIND_KEYS, tenant_id, keys)
-    return {row["key"]: row["run_id"] for row in found}
-
-
-def _answer(draft: RunDraft, row: Row, owners: dict[str, str]) -> Enqueued:
-    if row["created"]:
-        return Enqueued(RunId(row["run_id"]), created=True)
-    owner = owners.get(draft.key or "")
-    if owner is None:
-        raise Bug(f"run key {draft.key} is taken, but no run of the tenant has it")
-    return Enqueued(RunId(owner), created=False)
+    if len(found) != len(keys):
+        raise Bug("a run's key is taken, but no run of the tenant has it")
+    for place, row in zip(known_places, found, strict=True):
+        answers[place - 1] = Enqueued(RunId(row["run_id"]), created=False)

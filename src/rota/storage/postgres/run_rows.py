@@ -5,6 +5,7 @@ Targets and policies travel as JSON text and are decoded straight into their typ
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 import msgspec
 
@@ -14,31 +15,46 @@ from rota.domain.run import ClaimedRun, Run, RunDraft, RunError
 from rota.domain.targets import Target
 from rota.storage.postgres.driver import Row
 
+Value = TypeVar("Value")
+
 _TARGET: msgspec.json.Decoder[Target] = msgspec.json.Decoder(Target)
 _POLICY: msgspec.json.Decoder[RunPolicy] = msgspec.json.Decoder(RunPolicy)
 
 POLICIES_REMEMBERED_MAX = 1_024
 
 
-def draft_columns(drafts: Sequence[RunDraft]) -> tuple[list[object], ...]:
-    """One list per column, in the order of `runs/enqueue_drafts` and `triggers/apply_advances`."""
+def draft_columns(drafts: Sequence[RunDraft]) -> tuple[Sequence[object], ...]:
+    """One list per column, in the order of `runs/enqueue_drafts` and `triggers/apply_advances`.
+
+    The statements let a column be short: see `_sparse` and `_uniform`. A bulk of like drafts then costs little to send.
+    """
     return (
-        [draft.target for draft in drafts],
-        [draft.policy for draft in drafts],
-        [draft.policy.timeout_seconds for draft in drafts],
-        [draft.queue for draft in drafts],
-        [draft.priority for draft in drafts],
-        [draft.delay_seconds for draft in drafts],
-        [draft.key for draft in drafts],
-        [draft.idempotency_key for draft in drafts],
-        [draft.schedule_id for draft in drafts],
-        [draft.schedule_version for draft in drafts],
-        [draft.trigger_id for draft in drafts],
-        [draft.fire_at for draft in drafts],
-        [draft.reason for draft in drafts],
-        [draft.retry_of for draft in drafts],
-        [draft.created_by for draft in drafts],
+        _uniform([draft.target for draft in drafts]),
+        _uniform([draft.policy for draft in drafts]),
+        _uniform([draft.policy.timeout_seconds for draft in drafts]),
+        _uniform([draft.queue for draft in drafts]),
+        _uniform([draft.priority for draft in drafts]),
+        _uniform([draft.delay_seconds for draft in drafts]),
+        _sparse([draft.key for draft in drafts]),
+        _sparse([draft.idempotency_key for draft in drafts]),
+        _sparse([draft.schedule_id for draft in drafts]),
+        _sparse([draft.schedule_version for draft in drafts]),
+        _sparse([draft.trigger_id for draft in drafts]),
+        _sparse([draft.fire_at for draft in drafts]),
+        _uniform([draft.reason for draft in drafts]),
+        _sparse([draft.retry_of for draft in drafts]),
+        _uniform([draft.created_by for draft in drafts]),
     )
+
+
+def _sparse(column: list[Value | None]) -> list[Value | None]:
+    """Nothing where all values are None."""
+    return [] if column.count(None) == len(column) else column
+
+
+def _uniform(column: list[Value]) -> list[Value]:
+    """One element where all values are the same. None of them is None."""
+    return column[:1] if column and column.count(column[0]) == len(column) else column
 
 
 def run_of_row(row: Row) -> Run:

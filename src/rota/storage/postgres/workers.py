@@ -1,4 +1,4 @@
-"""Workers and their leases in PostgreSQL. One statement renews all that a worker holds and tells it what it must know."""
+"""Workers and their leases in PostgreSQL. One statement renews all that a worker holds and says what it must know."""
 
 from collections.abc import Sequence
 

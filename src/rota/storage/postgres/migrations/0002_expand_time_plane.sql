@@ -39,14 +39,19 @@ CREATE TABLE scheduler.triggers (
 CREATE INDEX triggers_due ON scheduler.triggers (next_fire_at, id) WHERE next_fire_at IS NOT NULL;
 CREATE INDEX triggers_by_schedule ON scheduler.triggers (schedule_id);
 
--- An id of the instant, in order among those of one statement: `n` fills the 24 bits behind the millisecond, chance the rest.
-CREATE FUNCTION scheduler.uuid7_nth(at timestamptz, n bigint) RETURNS uuid
+-- What the ids of one statement share: 12 hexadecimal digits of its instant, 12 of chance.
+CREATE FUNCTION scheduler.uuid7_series(at timestamptz) RETURNS text
     LANGUAGE sql VOLATILE PARALLEL SAFE
     AS $$
-    SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0')
-            || '7' || lpad(to_hex((n >> 12) & 4095), 3, '0')
-            || '8' || lpad(to_hex(n & 4095), 3, '0')
-            || right(gen_random_uuid()::text, 12))::uuid
+    SELECT lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || right(gen_random_uuid()::text, 12)
+    $$;
+
+-- The nth id of a series (0 <= n < 2^24): in order within it, and a UUID version 7 like any other.
+-- The constant holds the version's and the variant's digit; n fills the 24 bits around the latter.
+CREATE FUNCTION scheduler.uuid7_nth(series text, n bigint) RETURNS uuid
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    SELECT (left(series, 12) || to_hex(x'70008000'::bigint + ((n >> 12) << 16) + (n & 4095)) || right(series, 12))::uuid
     $$;
 
 -- The record of a run, written at birth and once more at its end. While it is live its state stands in live_runs.
@@ -164,8 +169,8 @@ CREATE INDEX workers_by_start ON scheduler.workers (started_at);
 -- A run's row is written twice: room for its second version on its own page.
 INSERT INTO scheduler.partitioned_tables (name, reason, page_fill_percent) VALUES
     ('runs', 'history', 60), ('attempts', 'history', 100), ('log_lines', 'history', 100);
-REVOKE ALL ON FUNCTION scheduler.uuid7_nth(timestamptz, bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION scheduler.uuid7_nth(timestamptz, bigint) TO rota_api, rota_service;
+REVOKE ALL ON FUNCTION scheduler.uuid7_series(timestamptz), scheduler.uuid7_nth(text, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION scheduler.uuid7_series(timestamptz), scheduler.uuid7_nth(text, bigint) TO rota_api, rota_service;
 
 SELECT scheduler.ensure_partitions(7);
 

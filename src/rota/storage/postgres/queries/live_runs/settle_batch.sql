@@ -67,7 +67,7 @@ WITH given AS MATERIALIZED (
        AND s.outcome <> 'succeeded'
 ), told AS (
     INSERT INTO scheduler.events (id, tenant_id, at, type, subject, data)
-    SELECT scheduler.uuid7_nth(c.now, 2 * s.n + fact.place), s.tenant_id, c.now, fact.type, s.run_id::text,
+    SELECT scheduler.uuid7_at(c.now), s.tenant_id, c.now, fact.type, s.run_id::text,
            jsonb_build_object('schedule_id', s.schedule_id, 'attempt_no', s.attempts_count, 'reason', s.reason)
       FROM settled s
      CROSS JOIN clock c

@@ -1,17 +1,27 @@
 -- Stores any number of one tenant's drafts in one round trip: a known key creates nothing (law 7).
 -- Keys are inserted in their own order, so that two batches with the same keys cannot deadlock.
+-- A column that may be NULL is empty where all its values are; any other has one element where all are the same.
 WITH clock AS MATERIALIZED (
-    SELECT scheduler.current_time() AS now
+    SELECT c.now, scheduler.uuid7_series(c.now) AS series FROM (SELECT scheduler.current_time() AS now) AS c
 ), drafts AS MATERIALIZED (
-    SELECT d.*, c.now, scheduler.uuid7_nth(c.now, d.n) AS run_id,
-           coalesce(d.fire_at, c.now) + make_interval(secs => d.delay_seconds) AS due_at
+    SELECT d.n, d.key, d.idempotency_key, d.schedule_id, d.schedule_version, d.trigger_id, d.fire_at, d.retry_of,
+           coalesce(d.target, ($2::jsonb[])[1]) AS target,
+           coalesce(d.policy, ($3::jsonb[])[1]) AS policy,
+           coalesce(d.timeout_seconds, ($4::float8[])[1]) AS timeout_seconds,
+           coalesce(d.queue, ($5::text[])[1]) AS queue,
+           coalesce(d.priority, ($6::smallint[])[1]) AS priority,
+           coalesce(d.reason, ($14::text[])[1]) AS reason,
+           coalesce(d.created_by, ($16::text[])[1]) AS created_by,
+           c.now, scheduler.uuid7_nth(c.series, d.n) AS run_id,
+           coalesce(d.fire_at, c.now)
+           + coalesce(d.delay_seconds, ($7::float8[])[1]) * interval '1 second' AS due_at
       FROM clock c
      CROSS JOIN unnest($2::jsonb[], $3::jsonb[], $4::float8[], $5::text[], $6::smallint[], $7::float8[], $8::uuid[],
                        $9::text[], $10::uuid[], $11::bigint[], $12::uuid[], $13::timestamptz[], $14::text[],
-                       $15::uuid[], $16::text[])
+                       $15::uuid[], $16::text[], array_fill(true, ARRAY[$22::integer]))
            WITH ORDINALITY AS d (target, policy, timeout_seconds, queue, priority, delay_seconds, key,
                                  idempotency_key, schedule_id, schedule_version, trigger_id, fire_at, reason,
-                                 retry_of, created_by, n)
+                                 retry_of, created_by, is_there, n)
 ), keyed AS (
     INSERT INTO scheduler.run_keys (key, run_id, created_at, tenant_id)
     SELECT DISTINCT ON (d.key) d.key, d.run_id, d.now, $1
@@ -36,6 +46,9 @@ WITH clock AS MATERIALIZED (
     INSERT INTO scheduler.audit (id, tenant_id, at, actor, verb, resource, resource_id, request_id)
     SELECT scheduler.uuid7_at(c.now), $1, c.now, $17, $18, $19, $20, $21 FROM clock c
 )
-SELECT d.run_id::text AS run_id, d.key IS NULL OR d.run_id IN (SELECT k.run_id FROM keyed k) AS created
-  FROM drafts d
- ORDER BY d.n
+SELECT ARRAY(SELECT d.run_id::text FROM drafts d ORDER BY d.n) AS run_ids,
+       ARRAY(SELECT d.n
+               FROM drafts d
+              WHERE d.key IS NOT NULL
+                AND d.run_id NOT IN (SELECT k.run_id FROM keyed k)
+              ORDER BY d.n) AS known_places

@@ -1,5 +1,6 @@
 -- Names the runs that have these keys: asked after an enqueue that met known keys, in a snapshot newer than its own.
-SELECT k.key::text AS key, k.run_id::text AS run_id
-  FROM unnest($2::uuid[]) AS asked (key)
+SELECT asked.n, owner.run_id::text AS run_id
+  FROM unnest($2::uuid[]) WITH ORDINALITY AS asked (key, n)
  CROSS JOIN LATERAL (
-       SELECT r.key, r.run_id FROM scheduler.run_keys r WHERE r.key = asked.key AND r.tenant_id = $1 OFFSET 0) AS k
+       SELECT k.run_id FROM scheduler.run_keys k WHERE k.key = asked.key AND k.tenant_id = $1 OFFSET 0) AS owner
+ ORDER BY asked.n

@@ -7,7 +7,7 @@ WITH fence AS MATERIALIZED (
 ), judged AS MATERIALIZED (
     SELECT f.expires_at, scheduler.current_time() AS now FROM fence f
 ), term AS MATERIALIZED (
-    SELECT j.now FROM judged j WHERE j.expires_at > j.now
+    SELECT j.now, scheduler.uuid7_series(j.now) AS series FROM judged j WHERE j.expires_at > j.now
 ), steps AS MATERIALIZED (
     SELECT s.*, t.now
       FROM term t
@@ -67,8 +67,18 @@ WITH fence AS MATERIALIZED (
       FROM removed x
      CROSS JOIN term t
 ), drafts AS MATERIALIZED (
-    SELECT d.*, t.now, scheduler.uuid7_nth(t.now, d.n) AS run_id,
-           coalesce(d.fire_at, t.now) + make_interval(secs => d.delay_seconds) AS due_at
+    SELECT d.n, d.skipped, d.tenant_id, d.key, d.idempotency_key, d.schedule_id, d.schedule_version, d.trigger_id,
+           d.fire_at, d.retry_of,
+           coalesce(d.target, ($16::jsonb[])[1]) AS target,
+           coalesce(d.policy, ($17::jsonb[])[1]) AS policy,
+           coalesce(d.timeout_seconds, ($18::float8[])[1]) AS timeout_seconds,
+           coalesce(d.queue, ($19::text[])[1]) AS queue,
+           coalesce(d.priority, ($20::smallint[])[1]) AS priority,
+           coalesce(d.reason, ($28::text[])[1]) AS reason,
+           coalesce(d.created_by, ($30::text[])[1]) AS created_by,
+           t.now, scheduler.uuid7_nth(t.series, d.n) AS run_id,
+           coalesce(d.fire_at, t.now)
+           + coalesce(d.delay_seconds, ($21::float8[])[1]) * interval '1 second' AS due_at
       FROM term t
      CROSS JOIN unnest($13::bigint[], $14::boolean[], $15::text[], $16::jsonb[], $17::jsonb[], $18::float8[],
                        $19::text[], $20::smallint[], $21::float8[], $22::uuid[], $23::text[], $24::uuid[],
@@ -105,7 +115,7 @@ WITH fence AS MATERIALIZED (
     RETURNING queue
 ), told AS (
     INSERT INTO scheduler.events (id, tenant_id, at, type, subject, data)
-    SELECT scheduler.uuid7_nth(t.now, e.n), e.tenant_id, t.now, e.type, e.subject, e.data
+    SELECT scheduler.uuid7_nth(scheduler.uuid7_series(t.now), e.n), e.tenant_id, t.now, e.type, e.subject, e.data
       FROM term t
      CROSS JOIN unnest($31::bigint[], $32::text[], $33::text[], $34::text[], $35::jsonb[])
            WITH ORDINALITY AS e (step, tenant_id, type, subject, data, n)
