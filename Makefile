@@ -41,8 +41,8 @@ check: .venv/.dev ## format, lint, types, layers, generated documents, locks
 	@$(BIN)/ruff check .
 	@$(BIN)/basedpyright
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/python scripts/generate_docs.py --check
-	@$(BIN)/python scripts/check_locks.py
+	@$(BIN)/python -m scripts.generate_docs --check
+	@$(BIN)/python -m scripts.check_locks
 
 .PHONY: bench
 bench: .venv/.dev ## measure, and write bench/out/latest.json
@@ -58,7 +58,7 @@ gates: deps .venv/.dev ## the acceptance suites only: architecture, property, e2
 
 .PHONY: bless
 bless: .venv/.dev ## rewrite the generated documents; commit only what you understand
-	@$(BIN)/python scripts/generate_docs.py
+	@$(BIN)/python -m scripts.generate_docs
 
 .PHONY: deps
 deps: ## install the Debian packages that only tests need

@@ -2,33 +2,27 @@
 
     docs/states.md   every `Lifecycle` found in rota.domain: a diagram and a table
     docs/errors.md   the catalogue of rota.domain.errors
+    docs/api.md      the OpenAPI document
 
-A lifecycle or an error code that is added to the domain appears here by itself.
+A lifecycle, an error code or an endpoint that is added appears here by itself.
 """
 
 import argparse
 import importlib
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import rota.domain
+from rota.api.rest.app import ENDPOINTS
+from rota.api.rest.openapi_document import api_description
 from rota.domain.errors import CATALOGUE
 from rota.domain.lifecycle import Lifecycle
+from scripts import api_page
+from scripts.markdown import BANNER, table
 
 ROOT = Path(__file__).resolve().parent.parent
-BANNER = "<!-- Generated from the code by `make bless`; edit the code, not this page. -->"
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table whose columns line up in the source, so that its diffs can be read."""
-    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in [headings, *escaped]) for column in range(len(headings))]
-    lines = [headings, ["-" * width for width in widths], *escaped]
-    return [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
-    ]
 
 
 def lifecycles() -> Iterator[Lifecycle]:
@@ -86,9 +80,15 @@ def errors_page() -> str:
     return "\n".join([*lines, *table(["Code", "HTTP", "gRPC", "Meaning", "What the caller does"], rows)]) + "\n"
 
 
+def api_reference() -> str:
+    """Without the version number, which would make the page stale at every release."""
+    return api_page.render(api_description(ENDPOINTS, ""))
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/states.md": states_page,
     "docs/errors.md": errors_page,
+    "docs/api.md": api_reference,
 }
 
 

@@ -1,7 +1,9 @@
 """The generated documents agree with the code, and the check would notice if they did not."""
 
+import re
 from pathlib import Path
 
+from rota.api.rest.app import ENDPOINTS
 from rota.domain.errors import CATALOGUE
 from rota.domain.run import RUN_LIFECYCLE
 from scripts import generate_docs
@@ -30,6 +32,19 @@ def test_every_error_code_and_every_move_is_documented() -> None:
     assert [
         move for move in RUN_LIFECYCLE.transitions if f"{move.source} --> {move.target}: {move.event}" not in states
     ] == []
+
+
+def test_every_endpoint_is_documented() -> None:
+    page = generate_docs.api_reference()
+
+    assert [one for one in ENDPOINTS if f"`{one.method} {one.full_path}`" not in page] == []
+
+
+def test_every_link_within_the_api_page_leads_somewhere() -> None:
+    page = generate_docs.api_reference()
+    headings = {line.lstrip("# ").lower() for line in page.splitlines() if line.startswith("#")}
+
+    assert [target for target in re.findall(r"\]\(#([^)]+)\)", page) if target not in headings] == []
 
 
 def test_every_lifecycle_is_sound() -> None:
