@@ -240,9 +240,13 @@ def test_a_path_too_long_for_a_socket_is_no_hindrance(server_root: Path) -> None
     data_dir = server_root / ("long, with a comma and 'quotes' " * 4).strip()
     server = server_on(data_dir)
     try:
-        assert ask_apart(server.start(), "SELECT 1") == 1
+        url = server.start()
+        socket_dir = Path(str(ask_apart(url, "SHOW unix_socket_directories")))
     finally:
         server.stop()
+
+    assert socket_dir != server.server_dir
+    assert not socket_dir.exists()
 
 
 def test_ancestors_stay_closed_to_other_users(server_root: Path) -> None:

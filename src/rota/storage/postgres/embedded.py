@@ -20,7 +20,7 @@ import stat
 import tempfile
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -230,13 +230,14 @@ class EmbeddedPostgres:
         except Unavailable:
             if find_postmaster(self.server_dir) is not None:
                 installation.run("pg_ctl", *arguments, "immediate", account=account)
+        if (socket_dir := self._short_socket_dir()) is not None:
+            with suppress(OSError):
+                socket_dir.rmdir()
 
     def _socket_dir(self, account: pwd.struct_passwd | None) -> Path:
-        path = str(self.server_dir)
-        if len(os.fsencode(f"{path}/.s.PGSQL.5432")) <= SOCKET_PATH_BYTES_MAX and "," not in path:
+        directory = self._short_socket_dir()
+        if directory is None:
             return self.server_dir
-        name = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
-        directory = Path(tempfile.gettempdir()) / f"rota-{name}"
         directory.mkdir(mode=0o700, exist_ok=True)
         found = directory.lstat()
         owner = os.geteuid() if account is None else account.pw_uid
@@ -244,6 +245,14 @@ class EmbeddedPostgres:
             raise unusable(self.server_dir, f"is too long for a socket, and {directory} belongs to somebody else")
         _give(directory, account)
         return directory
+
+    def _short_socket_dir(self) -> Path | None:
+        """Where the socket goes when the server's own directory cannot hold it."""
+        path = str(self.server_dir)
+        if len(os.fsencode(f"{path}/.s.PGSQL.5432")) <= SOCKET_PATH_BYTES_MAX and "," not in path:
+            return None
+        name = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"rota-{name}"
 
 
 @asynccontextmanager
