@@ -1,0 +1,213 @@
+"""The task SDK: an `App` is a named set of tasks, and the schedules that its code declares for them.
+
+Importing a module of tasks does nothing but declare. The decorated function stays what it was, so it can be called and
+tested as before. Schedules are data here (`App.schedules`): applying them to a tenant goes through the API.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, overload
+
+from msgspec import Struct
+
+from rota.domain.errors import DomainError, invalid_input
+from rota.domain.policies import Misfire, Overlap, Policies, RetryPolicy
+from rota.domain.problems import FieldProblem
+from rota.domain.schedule import ScheduleDraft
+from rota.domain.targets import TaskTarget
+from rota.domain.triggers import CronTrigger, IntervalTrigger, Trigger
+from rota.worker.protocol import TaskKind
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
+RESERVED_PREFIX = "rota."
+
+
+class Task(Struct, frozen=True):
+    """A function by its registered name. `timeout_seconds` is an upper bound on whatever the run's policy allows.
+
+    `retry` stands in for the retry policy of runs that have none of their own.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    kind: TaskKind
+    queue: str = "default"
+    timeout_seconds: float | None = None
+    retry: RetryPolicy | None = None
+
+
+class App:
+    """A registry of tasks. `reserved` is for the tasks that Rota brings along, whose names begin with `rota.`."""
+
+    def __init__(self, name: str = "app", *, reserved: bool = False) -> None:
+        self.name = name
+        self._reserved = reserved
+        self._tasks: dict[str, Task] = {}
+        self._schedules: dict[str, ScheduleDraft] = {}
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        return self._tasks
+
+    @property
+    def schedules(self) -> tuple[ScheduleDraft, ...]:
+        """In the order of their declaration."""
+        return tuple(self._schedules.values())
+
+    @overload
+    def task(self, function: Function, /) -> Function: ...
+
+    @overload
+    def task(
+        self,
+        function: None = None,
+        /,
+        *,
+        name: str | None = None,
+        queue: str = "default",
+        timeout_seconds: float | None = None,
+        retry: RetryPolicy | None = None,
+        process: bool = False,
+    ) -> Callable[[Function], Function]: ...
+
+    def task(
+        self,
+        function: Function | None = None,
+        /,
+        *,
+        name: str | None = None,
+        queue: str = "default",
+        timeout_seconds: float | None = None,
+        retry: RetryPolicy | None = None,
+        process: bool = False,
+    ) -> Function | Callable[[Function], Function]:
+        """Register a function as `name` (else `module.function`).
+
+        Async functions run on the executor's loop, others in a thread of it; with `process` each attempt has a process
+        of its own, which can be killed without harm to any other run.
+        """
+
+        def register(handler: Function) -> Function:
+            known_as = name or f"{handler.__module__}.{handler.__qualname__}"
+            self._add(Task(known_as, handler, _kind(handler, process=process), queue, timeout_seconds, retry))
+            return handler
+
+        return register if function is None else register(function)
+
+    def schedule(
+        self,
+        *,
+        cron: str | None = None,
+        every_seconds: float | None = None,
+        timezone: str = "UTC",
+        name: str | None = None,
+        args: Mapping[str, Any] | None = None,
+        overlap: Overlap = "skip",
+        misfire: Misfire = "fire_once",
+    ) -> Callable[[Function], Function]:
+        """Declare a schedule for the task below; exactly one of `cron` and `every_seconds` says when.
+
+        Stands above `@app.task`. A function that is not yet a task becomes one with the defaults.
+        """
+        trigger = _trigger(cron, every_seconds, timezone)
+
+        def declare(handler: Function) -> Function:
+            task = self._task_of(handler)
+            self._declare(
+                ScheduleDraft(
+                    name=name or task.name,
+                    triggers=(trigger,),
+                    target=TaskTarget(task.name, dict(args or {})),
+                    policies=_policies(task, overlap, misfire),
+                )
+            )
+            return handler
+
+        return declare
+
+    def find(self, task: str | Callable[..., Any]) -> Task | None:
+        """By name, or by the function itself."""
+        if isinstance(task, str):
+            return self._tasks.get(task)
+        return next((known for known in self._tasks.values() if known.function is task), None)
+
+    def _add(self, task: Task) -> None:
+        problems = _task_problems(task, reserved=self._reserved)
+        if task.name in self._tasks:
+            problems.append(
+                FieldProblem(
+                    "name",
+                    f"the task {task.name!r} is registered twice",
+                    "Give one of them another name; @app.schedule stands above @app.task, not below.",
+                )
+            )
+        if problems:
+            raise invalid_input(problems)
+        self._tasks[task.name] = task
+
+    def _task_of(self, handler: Callable[..., Any]) -> Task:
+        found = self.find(handler)
+        if found is None:
+            self.task(handler)
+            found = self.find(handler)
+        assert found is not None
+        return found
+
+    def _declare(self, draft: ScheduleDraft) -> None:
+        if draft.name in self._schedules:
+            raise _refused("name", f"the schedule {draft.name!r} is declared twice", "Give one of them a `name`.")
+        self._schedules[draft.name] = draft
+
+
+def _kind(handler: Callable[..., Any], *, process: bool) -> TaskKind:
+    if process:
+        return "process"
+    return "async" if inspect.iscoroutinefunction(handler) else "thread"
+
+
+def _task_problems(task: Task, *, reserved: bool) -> list[FieldProblem]:
+    problems: list[FieldProblem] = []
+    if not TASK_NAME.fullmatch(task.name):
+        remedy = "Give `name=`: up to 200 letters, digits and . _ : -, the first a letter or digit."
+        problems.append(FieldProblem("name", f"{task.name!r} cannot be the name of a task", remedy))
+    if task.name.startswith(RESERVED_PREFIX) and not reserved:
+        remedy = f"Choose a name that does not begin with {RESERVED_PREFIX!r}."
+        problems.append(FieldProblem("name", f"{task.name!r} is reserved for built-in tasks", remedy))
+    if task.timeout_seconds is not None and not task.timeout_seconds > 0:
+        problem = f"{task.timeout_seconds:g} is not a time that a task can end in"
+        problems.append(FieldProblem("timeout_seconds", problem, "Give a number above 0, or leave it out."))
+    return problems
+
+
+def _trigger(cron: str | None, every_seconds: float | None, timezone: str) -> Trigger:
+    if (cron is None) == (every_seconds is None):
+        raise _refused("cron", "a schedule needs exactly one of `cron` and `every_seconds`", "Give one of the two.")
+    if cron is not None:
+        return CronTrigger(expression=cron, timezone=timezone)
+    assert every_seconds is not None
+    if not every_seconds > 0:
+        raise _refused("every_seconds", f"{every_seconds:g} is not an interval", "Give a number of seconds above 0.")
+    return IntervalTrigger(every_seconds=every_seconds)
+
+
+def _policies(task: Task, overlap: Overlap, misfire: Misfire) -> Policies:
+    defaults = Policies()
+    return Policies(
+        overlap=overlap,
+        misfire=misfire,
+        queue=task.queue,
+        timeout_seconds=task.timeout_seconds or defaults.timeout_seconds,
+        retry=task.retry or defaults.retry,
+    )
+
+
+def _refused(field: str, problem: str, remedy: str) -> DomainError:
+    return invalid_input([FieldProblem(field, problem, remedy)])
+
+
+def merged_tasks(apps: Sequence[App]) -> dict[str, Task]:
+    """The tasks of several apps as one catalogue; built-in names cannot collide with a user's."""
+    return {name: task for app in apps for name, task in app.tasks.items()}

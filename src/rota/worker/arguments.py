@@ -1,0 +1,67 @@
+"""From a run's JSON arguments to a handler's parameters: the context by its annotation, the rest by name and type.
+
+A mismatch is the caller's mistake and no retry will mend it: it is reported with the names that the task takes.
+"""
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from rota.worker.context import Context
+from rota.worker.outcomes import NonRetryable
+
+
+class ArgumentMismatch(NonRetryable):
+    """The run's arguments do not fit the task's parameters."""
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """A handler's parameters, looked at once."""
+
+    parameters: inspect.Signature
+    types: dict[str, Any]
+    context_parameters: frozenset[str]
+
+
+def signature_of(function: Callable[..., Any]) -> Signature:
+    """Annotations that cannot be resolved count as absent, so such parameters are handed over as they came."""
+    try:
+        types = typing.get_type_hints(function)
+    except (NameError, TypeError, AttributeError):
+        types = {name: hint for name, hint in _raw_annotations(function).items() if not isinstance(hint, str)}
+    contexts = frozenset(name for name, hint in types.items() if hint is Context and name != "return")
+    return Signature(inspect.signature(function), types, contexts)
+
+
+def bind_arguments(signature: Signature, args: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """The keyword arguments of the call. Raises `ArgumentMismatch`."""
+    taken = signature.context_parameters & args.keys()
+    if taken:
+        raise ArgumentMismatch(f"the argument {min(taken)!r} is the task's context and cannot be given")
+    call: dict[str, Any] = {name: _converted(signature, name, value) for name, value in args.items()}
+    call.update(dict.fromkeys(signature.context_parameters, context))
+    try:
+        signature.parameters.bind(**call)
+    except TypeError as mismatch:
+        known = ", ".join(name for name in signature.parameters.parameters if name not in signature.context_parameters)
+        raise ArgumentMismatch(f"{mismatch}; the task takes: {known or 'no arguments'}") from mismatch
+    return call
+
+
+def _raw_annotations(function: Callable[..., Any]) -> dict[str, Any]:
+    return dict(getattr(function, "__annotations__", {}))
+
+
+def _converted(signature: Signature, name: str, value: object) -> object:
+    hint = signature.types.get(name)
+    if hint is None or hint is Any:
+        return value
+    try:
+        return msgspec.convert(value, hint)
+    except msgspec.ValidationError as problem:
+        raise ArgumentMismatch(f"the argument {name!r} does not fit: {problem}") from problem
+    except TypeError:  # a type that msgspec does not know: the handler gets the value as JSON gave it
+        return value

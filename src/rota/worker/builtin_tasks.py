@@ -1,0 +1,59 @@
+"""The tasks that Rota brings along: `rota.exec` runs a command as cron would, `rota.http` sends a request."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rota.domain.targets import HttpMethod
+from rota.worker.app import App
+from rota.worker.attempts import HTTP_TASK
+from rota.worker.context import Context
+from rota.worker.http_request import HttpOrder, send_request
+from rota.worker.outcomes import Failure, NonRetryable
+from rota.worker.shell_command import CommandOrder, run_command
+from rota.worker.target_guard import TargetGuard
+
+EXEC_TASK = "rota.exec"
+
+
+def builtin_app(*, allow_exec: bool, allow_targets: Sequence[str], stop_grace_seconds: float) -> App:
+    """Both are always registered, so that a run of one that is not allowed says so."""
+    app = App("rota", reserved=True)
+    guard = TargetGuard.parse(allow_targets)
+
+    @app.task(name=EXEC_TASK)
+    async def execute(
+        ctx: Context,
+        *,
+        command: str | list[str],
+        shell: str = "/bin/sh",
+        cwd: str | None = None,
+        env: dict[str, str] | None = None,
+        stdin: str = "",
+        user: str | None = None,
+    ) -> dict[str, Any] | Failure:
+        if not allow_exec:
+            raise NonRetryable("this worker does not run commands; start one with --allow-exec for the queue")
+        order = CommandOrder(command=command, shell=shell, cwd=cwd, env=env or {}, stdin=stdin, user=user)
+        return await run_command(order, ctx.link, stop_grace_seconds)
+
+    @app.task(name=HTTP_TASK)
+    async def request(
+        ctx: Context,
+        *,
+        url: str,
+        method: HttpMethod = "POST",
+        headers: dict[str, str] | None = None,
+        body: object = None,
+    ) -> dict[str, Any] | Failure:
+        order = HttpOrder(url=url, method=method, headers={**(headers or {}), **_identity(ctx)}, body=body)
+        return await send_request(order, guard, ctx.remaining_seconds)
+
+    return app
+
+
+def _identity(ctx: Context) -> dict[str, str]:
+    """How a receiver tells a repeated attempt from a new run. These win over headers of the same name."""
+    named = {"Idempotency-Key": ctx.run_id, "Rota-Run-Id": ctx.run_id, "Rota-Attempt": str(ctx.attempt_no)}
+    if ctx.fire_at is not None:
+        named["Rota-Fire-At"] = ctx.fire_at.isoformat().replace("+00:00", "Z")
+    return named

@@ -1,0 +1,116 @@
+"""An executor: the process in which handlers run, started by the supervisor as `python -m rota.worker.executor FD`.
+
+It knows nothing of leases, stores or policies: it begins what it is told to, says how it ended, and dies with its
+supervisor (by the kernel's signal on Linux, at the end of the pipe everywhere). It holds nothing that needs closing, so
+it may be killed at any time.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+
+from rota.domain.errors import Bug
+from rota.worker.app import App, Task, merged_tasks
+from rota.worker.app_loading import LoadProblem, load_app
+from rota.worker.attempts import AttemptRunner, RunnerLimits
+from rota.worker.builtin_tasks import builtin_app
+from rota.worker.capture import route_streams
+from rota.worker.death_signal import die_with_parent
+from rota.worker.outlet import Outlet
+from rota.worker.protocol import (
+    Begin,
+    Hello,
+    LoadFailed,
+    Ready,
+    Stop,
+    TaskFacts,
+    ToExecutor,
+    Withdraw,
+    frames_to_executor,
+)
+
+RECEIVE_BYTES = 65_536
+
+
+def main(arguments: list[str]) -> int:
+    die_with_parent()
+    _leave_signals_to_the_supervisor()
+    connection = socket.socket(fileno=int(arguments[1]))
+    messages = _received(connection)
+    hello = next(messages, None)
+    if not isinstance(hello, Hello):
+        raise Bug(f"the first word to an executor was {hello!r}")
+    outlet = Outlet(connection)
+    route_streams()
+    try:
+        tasks = merged_tasks(_apps(hello))
+    except LoadProblem as failed:
+        outlet.send(LoadFailed(failed.problem, failed.traceback))
+        return 1
+    asyncio.run(_serve(hello, tasks, outlet, messages))
+    return 0
+
+
+def _leave_signals_to_the_supervisor() -> None:
+    """Ctrl-C reaches the whole process group, but only the supervisor decides when to stop.
+
+    A handler that does nothing, and not SIG_IGN: what is ignored here would be ignored by every command started here.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: None)
+
+
+def _apps(hello: Hello) -> list[App]:
+    builtin = builtin_app(
+        allow_exec=hello.allow_exec,
+        allow_targets=hello.allow_targets,
+        stop_grace_seconds=hello.stop_grace_seconds,
+    )
+    return [builtin] if hello.app is None else [builtin, load_app(hello.app)]
+
+
+def _received(connection: socket.socket) -> Iterator[ToExecutor]:
+    frames = frames_to_executor()
+    while data := connection.recv(RECEIVE_BYTES):
+        yield from frames.feed(data)
+
+
+async def _serve(hello: Hello, tasks: dict[str, Task], outlet: Outlet, messages: Iterator[ToExecutor]) -> None:
+    """The loop belongs to the handlers; orders are read by a thread."""
+    limits = RunnerLimits(hello.threads, hello.log_lines_max, hello.log_bytes_max)
+    runner = AttemptRunner(tasks, outlet, asyncio.get_running_loop(), limits)
+    threading.Thread(target=_obey, args=(runner, messages), name="rota-orders", daemon=True).start()
+    outlet.send(Ready(tuple(_facts(task) for task in tasks.values())))
+    await asyncio.Event().wait()
+
+
+def _obey(runner: AttemptRunner, messages: Iterator[ToExecutor]) -> None:
+    """Ends the process with the supervisor's end of the pipe, whatever handlers are doing."""
+    try:
+        for message in messages:
+            _obey_one(runner, message)
+    finally:
+        os._exit(0)
+
+
+def _obey_one(runner: AttemptRunner, message: ToExecutor) -> None:
+    if isinstance(message, Begin):
+        runner.begin(message.orders)
+    elif isinstance(message, Stop):
+        runner.stop(message.key, message.reason)
+    elif isinstance(message, Withdraw):
+        runner.withdraw(message.keys)
+    else:
+        raise Bug(f"an executor was told {message!r}")
+
+
+def _facts(task: Task) -> TaskFacts:
+    return TaskFacts(task.name, task.kind, task.timeout_seconds, task.retry)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,82 @@
+"""An executor's way out: every thread writes here, in order, straight to the socket.
+
+Control messages are on the wire when `send` returns, whatever the loop is doing. Lines are gathered for a moment by a
+thread of their own, so that they flow also while a handler blocks the loop; they never overtake a control message.
+A supervisor that does not read makes writers wait: output is bounded by back-pressure, not by memory.
+
+A handler that forks makes a second process with this object in it. The copy must never speak: its lines go to stderr,
+and where it would announce an attempt's end, it ends itself.
+"""
+
+import os
+import socket
+import sys
+import threading
+
+from rota.worker.protocol import FromExecutor, Lines, encode_frame
+
+FLUSH_SECONDS = 0.05
+LINES_PENDING_MAX = 200
+
+
+class Outlet:
+    """Thread-safe. `close` is the end: what comes later is dropped."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._owner_pid = os.getpid()
+        self._lock = threading.Lock()
+        self._pending: list[tuple[int, str, str]] = []
+        self._has_lines = threading.Event()
+        self._closed = threading.Event()
+        self._flusher = threading.Thread(target=self._flush_regularly, name="rota-lines", daemon=True)
+        self._flusher.start()
+        os.register_at_fork(after_in_child=self._disown)
+
+    def send(self, message: FromExecutor) -> None:
+        """Lines that came before go before."""
+        if self._is_a_fork():
+            os._exit(0)
+        with self._lock:
+            self._write_lines()
+            self._connection.sendall(encode_frame(message))
+
+    def add_line(self, key: int, stream: str, text: str) -> None:
+        if self._is_a_fork():
+            os.write(2, f"{text}\n".encode("utf-8", "replace"))
+            return
+        with self._lock:
+            self._pending.append((key, stream, text))
+            if len(self._pending) >= LINES_PENDING_MAX:
+                self._write_lines()
+        self._has_lines.set()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._has_lines.set()
+
+    def _is_a_fork(self) -> bool:
+        return os.getpid() != self._owner_pid
+
+    def _disown(self) -> None:
+        """In a forked child: the socket stays the parent's alone, and a lock that was held then is free."""
+        self._lock = threading.Lock()
+        self._pending = []
+        self._connection.close()
+
+    def _write_lines(self) -> None:
+        if self._pending:
+            lines, self._pending = tuple(self._pending), []
+            self._connection.sendall(encode_frame(Lines(lines)))
+
+    def _flush_regularly(self) -> None:
+        while not self._closed.is_set():
+            self._has_lines.wait()
+            self._closed.wait(FLUSH_SECONDS)
+            self._has_lines.clear()
+            try:
+                with self._lock:
+                    self._write_lines()
+            except OSError:
+                print("rota executor: the supervisor is gone", file=sys.__stderr__)
+                return

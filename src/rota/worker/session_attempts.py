@@ -1,0 +1,72 @@
+"""The attempts of a session: their policy, their orders and their ways out. Part of `rota.worker.session`; pure."""
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from rota.domain.policies import RetryPolicy
+from rota.domain.run import AttemptOutcome, ClaimedRun, RunError
+from rota.domain.targets import TaskTarget
+from rota.worker.protocol import AttemptOrder, TaskFacts
+from rota.worker.session_state import NEVER, AttemptState, Session
+from rota.worker.session_words import Effect, GiveBack, Settle
+
+Effects = Iterator[Effect]
+
+
+def settle(
+    session: Session,
+    attempt: AttemptState,
+    outcome: AttemptOutcome,
+    error: RunError | None = None,
+    result_json: str | None = None,
+) -> Settle:
+    """The one way out for an attempt that may have begun."""
+    detach(session, attempt)
+    del session.attempts[attempt.key]
+    return Settle(attempt.key, attempt.claimed, outcome, result_json, error)
+
+
+def not_begun(session: Session, attempt: AttemptState) -> Effects:
+    """Back to the beginning, or back to its queue while draining."""
+    detach(session, attempt)
+    if session.is_draining:
+        del session.attempts[attempt.key]
+        yield GiveBack((attempt.claimed,))
+    else:
+        attempt.phase, attempt.executor, attempt.begin_until = "waiting", None, NEVER
+
+
+def detach(session: Session, attempt: AttemptState) -> None:
+    if attempt.executor is not None and attempt.executor in session.executors:
+        session.executors[attempt.executor].held.discard(attempt.key)
+
+
+def order(attempt: AttemptState) -> AttemptOrder:
+    claimed = attempt.claimed
+    return AttemptOrder(
+        key=attempt.key,
+        run_id=claimed.run_id,
+        tenant_id=claimed.tenant_id,
+        attempt_no=claimed.attempt_no,
+        target=claimed.target,
+        timeout_seconds=claimed.policy.timeout_seconds,
+        schedule_id=claimed.schedule_id,
+        fire_at=claimed.fire_at,
+    )
+
+
+def with_task_policy(claimed: ClaimedRun, facts: TaskFacts | None) -> ClaimedRun:
+    """The tighter time-out of run and task; the task's retry policy where the run came without one."""
+    if facts is None or (facts.timeout_seconds is None and facts.retry is None):
+        return claimed
+    policy = claimed.policy
+    if facts.timeout_seconds is not None:
+        policy = replace(policy, timeout_seconds=min(policy.timeout_seconds, facts.timeout_seconds))
+    if facts.retry is not None and policy.retry == RetryPolicy():
+        policy = replace(policy, retry=facts.retry)
+    return replace(claimed, policy=policy)
+
+
+def facts_of(session: Session, claimed: ClaimedRun) -> TaskFacts | None:
+    return session.tasks.get(claimed.target.task) if isinstance(claimed.target, TaskTarget) else None

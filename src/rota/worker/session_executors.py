@@ -1,0 +1,61 @@
+"""The processes of a session: starting, retiring, replacing and killing them. Part of `rota.worker.session`; pure."""
+
+from collections.abc import Iterator
+
+from rota.worker.session_state import NEVER, ExecutorState, Session
+from rota.worker.session_words import Effect, KillExecutor, StartExecutor
+
+Effects = Iterator[Effect]
+
+# A process that lived this long was not a failed start: the back-off begins anew.
+SETTLED_SECONDS = 10.0
+
+
+def start_executor(session: Session, *, solo_key: int | None = None, delay_seconds: float = 0.0) -> StartExecutor:
+    session.last_executor += 1
+    started = ExecutorState(session.last_executor, solo_key=solo_key)
+    session.executors[started.id] = started
+    if solo_key is not None:
+        session.attempts[solo_key].executor = started.id
+    return StartExecutor(started.id, delay_seconds)
+
+
+def restart_delay(session: Session, executor: ExecutorState, now: float) -> float:
+    if now - executor.ready_at >= SETTLED_SECONDS:
+        session.restarts_in_a_row = 0
+    # 2 ** 16 is beyond any cap: the exponent is bounded so that it cannot overflow.
+    exponent = min(session.restarts_in_a_row, 16)
+    session.restarts_in_a_row += 1
+    return min(session.limits.restart_seconds_base * 2**exponent, session.limits.restart_seconds_cap)
+
+
+def retire(session: Session, executor: ExecutorState, now: float) -> None:
+    """No new attempts from now on; `reap` and `replenish` do the rest."""
+    if executor.phase != "retired":
+        executor.phase = "retired"
+        executor.kill_at = now + session.limits.retire_seconds_max
+
+
+def reap(session: Session) -> Effects:
+    """Retired processes go when nothing of ours is left in them; those of their own with their attempt."""
+    for executor in session.executors.values():
+        idle = not executor.held and (executor.solo_key is None or executor.solo_key not in session.attempts)
+        if idle and (executor.phase == "retired" or executor.solo_key is not None):
+            yield from kill(executor, "retired")
+
+
+def replenish(session: Session) -> Effects:
+    """A retired process is replaced at once, unless more are being retired than the pool has."""
+    if session.is_draining or not session.last_executor:
+        return
+    pool = [each for each in session.executors.values() if each.solo_key is None]
+    retired_count = sum(each.phase == "retired" for each in pool)
+    allowed = min(session.limits.executors, 2 * session.limits.executors + 1 - retired_count)
+    for _ in range(allowed - (len(pool) - retired_count)):
+        yield start_executor(session)
+
+
+def kill(executor: ExecutorState, reason: str) -> Effects:
+    if not executor.is_killed:
+        executor.phase, executor.is_killed, executor.kill_at = "retired", True, NEVER
+        yield KillExecutor(executor.id, reason)

@@ -1,0 +1,69 @@
+"""Settlements on their way to the store: one statement in flight, and whatever arrives meanwhile is the next batch.
+
+A settlement is tried until the store has answered. Trying again is safe: each carries its attempt's token, so one that
+was stored already, or that somebody else overtook, is refused and harms nothing. An attempt's lines are stored before
+its end, so that whoever sees the end can read all of them.
+"""
+
+import asyncio
+import contextlib
+
+import structlog
+
+from rota.domain.errors import Unavailable
+from rota.domain.run import Settlement
+from rota.ports.clock import Clock
+from rota.ports.run_store import RunClaims
+from rota.worker.log_shipping import LogShipper
+
+BATCH_MAX = 500
+RETRY_SECONDS_MAX = 2.0
+
+_log = structlog.get_logger("rota.worker.settling")
+
+
+class Settler:
+    """`run` writes for as long as the worker lives."""
+
+    def __init__(self, claims: RunClaims, lines: LogShipper, clock: Clock) -> None:
+        self._claims = claims
+        self._lines = lines
+        self._clock = clock
+        self._waiting: list[Settlement] = []
+        self._has_some = asyncio.Event()
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+        self._failures_count = 0
+
+    def add(self, settlement: Settlement) -> None:
+        self._waiting.append(settlement)
+        self._is_idle.clear()
+        self._has_some.set()
+
+    async def wait_idle(self) -> None:
+        """Until everything that was added has been answered."""
+        await self._is_idle.wait()
+
+    async def run(self) -> None:
+        while True:
+            await self._has_some.wait()
+            try:
+                await self._settle_some()
+                self._failures_count = 0
+            except Unavailable as away:
+                self._failures_count += 1
+                _log.warning("settlements_wait", detail=away.detail, waiting_count=len(self._waiting))
+                await self._clock.sleep(min(0.1 * 2 ** min(self._failures_count, 10), RETRY_SECONDS_MAX))
+
+    async def _settle_some(self) -> None:
+        if not self._lines.is_empty:
+            with contextlib.suppress(Unavailable):
+                await self._lines.flush()
+        batch = self._waiting[:BATCH_MAX]
+        for result in await self._claims.settle_batch(batch):
+            if not result.accepted:
+                _log.warning("settlement_refused", run_id=result.run_id, reason="its attempt is no longer current")
+        del self._waiting[: len(batch)]
+        if not self._waiting:
+            self._has_some.clear()
+            self._is_idle.set()
