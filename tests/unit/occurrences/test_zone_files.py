@@ -1,4 +1,4 @@
-"""Rules of later years in forms that few or no zones use today, so that a new edition of the database cannot surprise."""
+"""Rules of later years in forms that few zones use today, so that a new edition of the database cannot surprise."""
 
 import struct
 from datetime import UTC, datetime

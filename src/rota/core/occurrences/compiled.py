@@ -5,21 +5,25 @@ compiled trigger is small.
 """
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from rota.core.occurrences.calendars import CalendarSource, MovingSource, SkippingSource, day_rule_of
 from rota.core.occurrences.instants import SECOND_US, to_datetime, to_microseconds
 from rota.core.occurrences.matching import matcher_of
 from rota.core.occurrences.sources import AtSource, CronSource, IntervalSource, Source
-from rota.core.occurrences.syntax import parse_cron
+from rota.core.occurrences.syntax import may_use_hash, parse_cron
 from rota.core.occurrences.timeline import timeline_of
 from rota.core.occurrences.validation import validate_trigger
 from rota.core.occurrences.zones import zone_of
 from rota.domain.errors import invalid_input
-from rota.domain.triggers import AtTrigger, CronTrigger, IntervalTrigger, Trigger
+from rota.domain.triggers import CronTrigger, IntervalTrigger, Trigger
 
 BETWEEN_MAX: Final = 100_000
 """The most that `between` returns at once, whatever its limit."""
+
+
+CRONS_CACHED_MAX: Final = 8_192
 
 
 class Occurrences:
@@ -77,32 +81,37 @@ def compile_trigger(trigger: Trigger, *, hash_key: str, anchor: datetime) -> Occ
     Raises CronSyntaxError for an expression that cannot be read, else the invalid input that `validate_trigger` finds.
     """
     if isinstance(trigger, CronTrigger):
-        parse_cron(trigger.expression)
-    problems = validate_trigger(trigger)
-    if problems:
-        raise invalid_input(problems)
-    raw = _raw_source(trigger, hash_key, anchor)
+        return _compile_cron(trigger, hash_key if may_use_hash(trigger.expression) else "")
+    _refuse_problems(trigger)
+    raw = (
+        _interval_source(trigger, anchor)
+        if isinstance(trigger, IntervalTrigger)
+        else AtSource(to_microseconds(trigger.at))
+    )
     return Occurrences(trigger, raw, _calendar_source(trigger, raw))
 
 
-def _raw_source(trigger: Trigger, hash_key: str, anchor: datetime) -> Source:
-    match trigger:
-        case CronTrigger():
-            return _cron_source(trigger, hash_key)
-        case IntervalTrigger():
-            every_us = round(trigger.every_seconds * SECOND_US)
-            if trigger.start_at is None:
-                return IntervalSource(to_microseconds(anchor) + every_us, every_us)
-            return IntervalSource(to_microseconds(trigger.start_at), every_us)
-        case AtTrigger():
-            return AtSource(to_microseconds(trigger.at))
-
-
-def _cron_source(trigger: CronTrigger, hash_key: str) -> CronSource:
+@lru_cache(maxsize=CRONS_CACHED_MAX)
+def _compile_cron(trigger: CronTrigger, hash_key: str) -> Occurrences:
     spec = parse_cron(trigger.expression, hash_key)
+    _refuse_problems(trigger)
     gap, overlap_hour = trigger.gap, trigger.overlap_hour
     timeline = timeline_of(trigger.timezone, gap, overlap_hour, wildcard=spec.wildcard)
-    return CronSource(matcher_of(spec), zone_of(trigger.timezone), timeline, gap=gap, overlap_hour=overlap_hour)
+    raw = CronSource(matcher_of(spec), zone_of(trigger.timezone), timeline, gap=gap, overlap_hour=overlap_hour)
+    return Occurrences(trigger, raw, _calendar_source(trigger, raw))
+
+
+def _refuse_problems(trigger: Trigger) -> None:
+    problems = validate_trigger(trigger)
+    if problems:
+        raise invalid_input(problems)
+
+
+def _interval_source(trigger: IntervalTrigger, anchor: datetime) -> IntervalSource:
+    every_us = round(trigger.every_seconds * SECOND_US)
+    if trigger.start_at is None:
+        return IntervalSource(to_microseconds(anchor) + every_us, every_us)
+    return IntervalSource(to_microseconds(trigger.start_at), every_us)
 
 
 def _calendar_source(trigger: Trigger, raw: Source) -> CalendarSource | None:

@@ -79,6 +79,11 @@ def parse_cron(expression: str, hash_key: str = "") -> CronSpec:
     return _parse_fields(texts, hash_key if uses_hash else "")
 
 
+def may_use_hash(expression: str) -> bool:
+    """False where `hash_key` cannot matter; quick, and true for a few names that merely hold the letter."""
+    return "H" in expression or "h" in expression
+
+
 def _field_texts(expression: str) -> tuple[str, ...]:
     """Six texts, seconds first, upper case."""
     if len(expression) > EXPRESSION_LENGTH_MAX:

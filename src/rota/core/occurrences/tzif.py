@@ -60,10 +60,10 @@ def _read_listed(tzif: bytes) -> tuple[list[OffsetChange], str]:
     start = _HEADER_BYTES + _block_bytes(tzif, 0, time_bytes=4)
     *_, times_count, types_count, _ = _counts(tzif, start)
     times_at = start + _HEADER_BYTES
-    times = unpack_from(f">{times_count}q", tzif, times_at)
-    type_indices = unpack_from(f">{times_count}B", tzif, times_at + 8 * times_count)
+    times: tuple[int, ...] = unpack_from(f">{times_count}q", tzif, times_at)
+    type_indices: tuple[int, ...] = unpack_from(f">{times_count}B", tzif, times_at + 8 * times_count)
     types_at = times_at + 9 * times_count
-    offsets: list[int] = [offset for (offset,) in (unpack_from(">i", tzif, types_at + 6 * n) for n in range(types_count))]
+    offsets = [_offset(tzif, types_at + 6 * number) for number in range(types_count)]
     changes = [OffsetChange(BEGINNING, offsets[0])]
     for at, index in zip(times, type_indices, strict=True):
         if at <= BEGINNING:
@@ -71,6 +71,11 @@ def _read_listed(tzif: bytes) -> tuple[list[OffsetChange], str]:
         changes.append(OffsetChange(max(at, BEGINNING), offsets[index]))
     end = times_at + _block_bytes(tzif, start, time_bytes=8)
     return changes, tzif[end:].decode("ascii").strip("\n")
+
+
+def _offset(tzif: bytes, type_at: int) -> int:
+    offset: int = unpack_from(">i", tzif, type_at)[0]
+    return offset
 
 
 def _counts(tzif: bytes, header_at: int) -> tuple[int, ...]:
