@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from rota.domain.event import Event
 from rota.domain.ids import TenantId
 from rota.domain.tenancy import AuditEntry
 from rota.ports.schedule_store import ScheduleStore
-from rota.ports.tenant_store import EventStore, TenantStore, TokenStore
+from rota.ports.tenant_store import EventFilter, EventStore, TenantStore, TokenStore
 from rota.storage.memory.database import MemoryDatabase
 from rota.storage.memory.events import MemoryEventStore
 from rota.storage.memory.schedules import MemoryScheduleStore
@@ -18,6 +19,7 @@ from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.schedules import PostgresScheduleStore
 from rota.storage.postgres.tenants import PostgresTenantStore
 from rota.storage.postgres.tokens import PostgresTokenStore
+from tests.support.waiting import wait_until
 
 BACKENDS = ("memory", "pg18", "pg15")
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -96,6 +98,30 @@ def _audit_entry(row: Row) -> AuditEntry:
     return AuditEntry(row["actor"], row["verb"], row["resource"], row["resource_id"], row["request_id"])
 
 
+class SettledEvents:
+    """Reads the log when nothing is being written, so that a test sees at once what it has just recorded.
+
+    A transaction in flight anywhere in the cluster, such as autovacuum's, holds `after` back, as it should.
+    """
+
+    def __init__(self, events: EventStore, owner_pool: Pool) -> None:
+        self._events = events
+        self._pool = owner_pool
+        self.append = events.append
+        self.page = events.page
+
+    async def after(self, where: EventFilter, cursor: str | None, limit: int) -> tuple[Event, ...]:
+        await wait_until(self._nothing_is_written, what="the end of transactions in flight")
+        return await self._events.after(where, cursor, limit)
+
+    async def _nothing_is_written(self) -> bool:
+        return bool(
+            await self._pool.fetchval(
+                "SELECT pg_snapshot_xmin(s) = pg_snapshot_xmax(s) FROM pg_current_snapshot() AS snapshot (s)"
+            )
+        )
+
+
 @dataclass(frozen=True)
 class Stores:
     """The stores of one backend over one database of the test's own."""
@@ -124,7 +150,7 @@ def postgres_stores(api_pool: Pool, service_pool: Pool, owner_pool: Pool, clock:
         PostgresScheduleStore(api_pool),
         PostgresTenantStore(service_pool),
         PostgresTokenStore(api_pool),
-        PostgresEventStore(api_pool, service_pool),
+        SettledEvents(PostgresEventStore(api_pool, service_pool), owner_pool),
         clock,
         PostgresAudit(owner_pool),
     )

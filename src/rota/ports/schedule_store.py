@@ -33,7 +33,9 @@ class ScheduleStore(Protocol):
     """Every method is confined to `tenant_id`, in the query and by row-level security."""
 
     async def insert_many(self, tenant_id: TenantId, schedules: Sequence[Schedule], change: ScheduleChange) -> None:
-        """All or nothing. Raises `DomainError("NAME_TAKEN")` naming the field of each name in use."""
+        """All or nothing. Raises `DomainError("NAME_TAKEN")` naming the field of each name in use: `name` of a single
+        schedule, `[i].name` in a batch. NOT_FOUND or STATE_CONFLICT where there is no such tenant or it is revoked.
+        """
         ...
 
     async def get(self, tenant_id: TenantId, schedule_id: ScheduleId) -> Schedule:
@@ -52,7 +54,8 @@ class ScheduleStore(Protocol):
         """Store `schedule` as version `expected_version + 1`.
 
         Triggers that are gone are removed; kept ones keep their progress except `next_fire_at`, which is taken from
-        `schedule`. Raises VERSION_MISMATCH, NAME_TAKEN, NOT_FOUND.
+        `schedule`, unless the leader has decided that very time since `schedule` was read: then the leader's next time
+        stands. Raises VERSION_MISMATCH, NAME_TAKEN, NOT_FOUND, and STATE_CONFLICT where the tenant is revoked.
         """
         ...
 
