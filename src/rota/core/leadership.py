@@ -253,11 +253,11 @@ def _step_leader(state: Leader, event: Event, now: float, policy: LeadershipPoli
         case Resign():
             return _resign(state)
         case FenceRefused(epoch=epoch) if epoch == state.fence.epoch:
-            return _lose(state, now, "a write under its fence was refused")
+            return _lose(state, event, now, "a write under its fence was refused")
         case RenewAnswered(lease=None):
-            return _lose(state, now, "the store refused to renew it")
+            return _lose(state, event, now, "the store refused to renew it")
         case _ if now >= state.trusted_until and not _prolongs(state, event, now, policy):
-            return _lose(state, now, "it was not renewed in time")
+            return _lose(state, event, now, "it was not renewed in time")
         case RenewAnswered(lease=Lease() as lease, sent_at=sent_at):
             return _prolonged(state, lease, sent_at, policy), ()
         case CallFailed():
@@ -284,9 +284,10 @@ def _prolonged(state: Leader, lease: Lease, sent_at: float, policy: LeadershipPo
     return Leader(state.fence, trusted_until, sent_at + policy.renew_seconds)
 
 
-def _lose(state: Leader, now: float, reason: str) -> Step:
-    """Back to standby, which waits for an answer that is outstanding before it asks."""
-    return Standby(now, calling=state.calling), (Lost(state.fence, reason),)
+def _lose(state: Leader, event: Event, now: float, reason: str) -> Step:
+    """Back to standby. An answer that is still outstanding is awaited before the next question."""
+    answered = isinstance(event, RenewAnswered | CallFailed)
+    return Standby(now, calling=state.calling and not answered), (Lost(state.fence, reason),)
 
 
 def _resign(state: Leader) -> Step:
