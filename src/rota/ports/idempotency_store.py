@@ -9,7 +9,7 @@ from rota.domain.ids import TenantId
 
 
 class KeyUse(Struct, frozen=True):
-    """`fingerprint` is the digest of the request; `resource_id` the id of what it makes, where the caller chooses it."""
+    """`fingerprint` is a digest of the request; `resource_id` the id of what it makes, where the caller chooses."""
 
     key: str
     fingerprint: bytes

@@ -30,6 +30,7 @@ from rota.domain.errors import DomainError, invalid_input
 from rota.domain.ids import ScheduleId, TriggerId
 from rota.domain.problems import FieldProblem
 from rota.domain.schedule import Schedule, ScheduleDraft
+from rota.ports.clock import Clock
 from rota.ports.idempotency_store import IdempotencyStore, KeyUse
 from rota.ports.ids import Ids
 from rota.ports.schedule_store import ScheduleChange, ScheduleStore
@@ -40,6 +41,8 @@ BULK_SCHEDULES_MAX = 1_000
 CHANGE_TRIES_MAX = 5
 RESUME_FROM_DAYS_MAX = 366
 REASON_CHARACTERS_MAX = 500
+KEY_WAITS_MAX = 10
+KEY_WAIT_SECONDS = 0.05
 PREVIEW_DRAFT_HASH_KEY = "preview"
 SCHEDULES_TOPIC = "schedules"
 _KEY_SCOPE = "schedules"
@@ -62,7 +65,10 @@ class TriggerPreview(Struct, frozen=True):
 class ScheduleVerbs:
     """Stateless; shared by every front door."""
 
-    def __init__(self, schedules: ScheduleStore, idempotency: IdempotencyStore, ids: Ids, wakeups: Wakeups) -> None:
+    def __init__(
+        self, schedules: ScheduleStore, idempotency: IdempotencyStore, ids: Ids, wakeups: Wakeups, clock: Clock
+    ) -> None:
+        self._clock = clock
         self._schedules = schedules
         self._idempotency = idempotency
         self._ids = ids
@@ -76,7 +82,7 @@ class ScheduleVerbs:
             return Created((await self._insert(actor, (draft,), (schedule_id,)))[0], created=True)
         reserved = await self._reserve(actor, draft, key, schedule_id)
         if reserved != schedule_id:
-            known = await self._find(actor, reserved)
+            known = await self._find_made(actor, reserved)
             if known is not None:
                 return Created(known, created=False)
         return await self._insert_reserved(actor, draft, reserved)
@@ -216,6 +222,17 @@ class ScheduleVerbs:
             raise key_mismatch(key)
         return ScheduleId(first.resource_id)
 
+    async def _find_made(self, actor: Actor, schedule_id: ScheduleId) -> Schedule | None:
+        """What the first request with the key made. It may be at work still, so that it is given a moment; None says
+        that it ended without making anything.
+        """
+        for _ in range(KEY_WAITS_MAX):
+            known = await self._find(actor, schedule_id)
+            if known is not None:
+                return known
+            await self._clock.sleep(KEY_WAIT_SECONDS)
+        return await self._find(actor, schedule_id)
+
     async def _insert_reserved(self, actor: Actor, draft: ScheduleDraft, schedule_id: ScheduleId) -> Created:
         """The id is the key's own, so that of two requests at once one inserts and the other finds what it made."""
         try:
@@ -275,7 +292,7 @@ class ScheduleVerbs:
         return tuple(TriggerId(self._ids.new_id()) for _ in draft.triggers)
 
 
-def fingerprint_of(request: Any) -> bytes:
+def fingerprint_of(request: object) -> bytes:
     """A digest that two requests share exactly when they ask for the same."""
     return hashlib.blake2b(msgspec.json.encode(request, order="deterministic"), digest_size=16).digest()
 

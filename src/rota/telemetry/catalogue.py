@@ -8,7 +8,9 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from rota.domain.event import EVENT_TYPES as EVENT_TYPES
+from rota.domain.event import EVENT_TYPES
+
+__all__ = ["EVENT_TYPES", "LATENCY_BUCKETS_SECONDS", "METRICS", "MetricKind", "MetricSpec"]
 
 MetricKind: TypeAlias = Literal["counter", "histogram", "gauge"]
 

@@ -1,7 +1,6 @@
 """The application: endpoints bound to routes, behind the gate. `create_app` is what composition calls."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from litestar import Litestar
 from litestar.types import ControllerRouterHandler
@@ -10,8 +9,8 @@ from rota.api.rest import (
     events,
     health,
     logs,
-    openapi,
     metrics,
+    openapi,
     principal,
     runs,
     schedules,
@@ -48,7 +47,10 @@ STATE_STREAMS = "streams"
 def create_app(
     ports: ApiPorts, options: ApiOptions | None = None, *, pages: Sequence[ControllerRouterHandler] = ()
 ) -> Litestar:
-    """`pages` are routes outside /api (the dashboard's). `app.state.streams.close()` ends open streams before a stop."""
+    """`pages` are routes outside /api (the dashboard's).
+
+    `app.state.streams.close()` ends open streams; call it before a stop.
+    """
     chosen = options or ApiOptions()
     services = wire(ports, chosen, api_description(ENDPOINTS, chosen.version))
     app = Litestar(
@@ -61,8 +63,3 @@ def create_app(
     app.state[STATE_STREAMS] = services.streams
     app.asgi_handler = Gate(app.asgi_handler, services)
     return app
-
-
-def endpoint_of(method: str, path: str) -> Any:
-    """The endpoint of a route template; for tests and documents."""
-    return next(one for one in ENDPOINTS if one.method == method and one.full_path == path)

@@ -23,13 +23,13 @@ NESTING_MAX = 64
 _NAMES_A_TENANT = frozenset({"tenant_id", "tenant"})
 
 
-def read_body(endpoint: Endpoint, raw: bytes, content_type: str | None, tenant_id: TenantId) -> Any:
+def read_body(endpoint: Endpoint, raw: bytes, content_type: str | None, tenant_id: TenantId) -> object:
     """The body as the endpoint's type. A tenant that it names must be the one acted on, and is then taken out."""
     if not raw.strip():
         return _without_body(endpoint)
     _check_content_type(content_type)
     try:
-        loose = msgspec.json.decode(raw)
+        loose: object = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
         raise DomainError("MALFORMED_REQUEST", f"the body is no JSON: {wrong}") from wrong
     _check_tenants(loose, tenant_id)
@@ -37,7 +37,7 @@ def read_body(endpoint: Endpoint, raw: bytes, content_type: str | None, tenant_i
     return _typed(loose, endpoint.body)
 
 
-def _without_body(endpoint: Endpoint) -> Any:
+def _without_body(endpoint: Endpoint) -> object:
     if endpoint.body_required and endpoint.has_body:
         raise DomainError("MALFORMED_REQUEST", "the request has no body; send JSON")
     return endpoint.body()
@@ -49,14 +49,14 @@ def _check_content_type(content_type: str | None) -> None:
         raise DomainError("MALFORMED_REQUEST", f"the content type is {kind!r}; send application/json")
 
 
-def _typed(loose: Any, wanted: Any) -> Any:
+def _typed(loose: object, wanted: type[object]) -> object:
     try:
         return msgspec.convert(loose, wanted)
     except msgspec.ValidationError as wrong:
         raise invalid_input([shape_problem(str(wrong), wanted)]) from wrong
 
 
-def _check_tenants(loose: Any, tenant_id: TenantId) -> None:
+def _check_tenants(loose: object, tenant_id: TenantId) -> None:
     members = cast("list[Any]", loose) if isinstance(loose, list) else [loose]
     for member in members:
         if isinstance(member, dict) and "tenant_id" in member:
@@ -64,13 +64,13 @@ def _check_tenants(loose: Any, tenant_id: TenantId) -> None:
             refuse_other_tenant(tenant_id, named, "the body's tenant_id")
 
 
-def _check_text(loose: Any) -> None:
+def _check_text(loose: object) -> None:
     problems = list(_text_problems("", loose, 0))
     if problems:
         raise invalid_input(problems)
 
 
-def _text_problems(path: str, value: Any, depth: int) -> Iterator[FieldProblem]:
+def _text_problems(path: str, value: object, depth: int) -> Iterator[FieldProblem]:
     if depth > NESTING_MAX:
         yield FieldProblem(path, f"is nested deeper than {NESTING_MAX} levels", "flatten it")
     elif isinstance(value, str):
@@ -88,7 +88,7 @@ def _text_problems(path: str, value: Any, depth: int) -> Iterator[FieldProblem]:
             yield from _text_problems(f"{path}[{position}]", one, depth + 1)
 
 
-def read_query(endpoint: Endpoint, raw: bytes, tenant_id: TenantId) -> Any:
+def read_query(endpoint: Endpoint, raw: bytes, tenant_id: TenantId) -> object:
     """The query as the endpoint's type; a parameter that it does not know is an error, never ignored."""
     given = _pairs(raw)
     for name in _NAMES_A_TENANT & given.keys():

@@ -1,9 +1,11 @@
-"""An endpoint as data: method, path, access, types in and out. The routes, the authorisation matrix, the API description
-and the isolation test are all read from these records, so that an endpoint cannot be known to one and not to another.
+"""An endpoint as data: method, path, access, types in and out.
+
+The routes, the authorisation matrix, the API description and the isolation test are all read from these records, so
+that an endpoint cannot be known to one and not to another.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar, Unpack
 
 from msgspec import Struct, field
 
@@ -100,7 +102,26 @@ class Endpoint(Struct, frozen=True, kw_only=True):
         return getattr(self.handler, "__name__", self.path)
 
 
-def endpoint(method: Method, path: str, access: Access | None, **rest: Any) -> Callable[[Handler], Endpoint]:
+class EndpointFields(TypedDict, total=False):
+    """The fields of `Endpoint` that have a default."""
+
+    body: Any
+    body_required: bool
+    body_bytes_max: int
+    query: type[Struct]
+    answers: tuple[Any, ...]
+    status: int
+    content_type: str
+    version: Literal["no", "optional", "required"]
+    takes_key: bool
+    errors: tuple[str, ...]
+    example: Any
+    under_api: bool
+
+
+def endpoint(
+    method: Method, path: str, access: Access | None, **rest: Unpack[EndpointFields]
+) -> Callable[[Handler], Endpoint]:
     """Makes an `Endpoint` of a handler; its docstring's first line is the summary."""
 
     def bind(handler: Handler) -> Endpoint:

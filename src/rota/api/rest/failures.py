@@ -1,6 +1,9 @@
-"""Exceptions, of ours and of the framework, to problem answers. A defect is logged with its traceback and shown as an id."""
+"""Exceptions, of ours and of the framework, to problem answers.
 
-from typing import Any, cast
+A defect is logged with its traceback and shown as an id.
+"""
+
+from typing import Any
 
 import structlog
 from litestar import Request, Response
@@ -25,7 +28,7 @@ _CODES_OF_STATUS = {
 
 def answer_failure(request: Request[Any, Any, State], error: Exception) -> Response[bytes]:
     """The one exception handler of the application."""
-    request_id = cast("dict[str, Any]", request.scope.get("state", {})).get(STATE_REQUEST_ID, "")
+    request_id = request.scope["state"].get(STATE_REQUEST_ID, "")
     kept: dict[str, str] = {}
     if isinstance(error, HTTPException):
         kept = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import msgspec
 import structlog
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from rota.api.authn import Authenticator, bearer_hash
 from rota.api.problem import PROBLEM_CONTENT_TYPE, Failure, describe
@@ -59,7 +59,8 @@ class Gate:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        headers = headers_of(scope)
+        http = cast("HTTPScope", scope)
+        headers = headers_of(http)
         state = cast("dict[str, Any]", scope.setdefault("state", {}))
         state[STATE_REQUEST_ID] = request_id = self._request_id(headers)
         sender = _Sender(send, request_id)
@@ -73,7 +74,7 @@ class Gate:
         else:
             await self._inner(scope, receive, sender)
         finally:
-            self._record(scope, state, sender.status, began_at)
+            self._record(http, state, sender.status, began_at)
 
     def _request_id(self, headers: dict[str, str]) -> str:
         given = headers.get(REQUEST_ID_HEADER.lower(), "")
@@ -92,9 +93,9 @@ class Gate:
         if tenant_id != principal.tenant_id:
             await self._services.ports.tenants.get(tenant_id)
 
-    def _record(self, scope: Scope, state: dict[str, Any], status: int, began_at: float) -> None:
+    def _record(self, scope: HTTPScope, state: dict[str, Any], status: int, began_at: float) -> None:
         seconds = self._services.ports.clock.monotonic_seconds() - began_at
-        method, route = scope["method"], state.get(STATE_ROUTE, "unmatched")
+        method, route = str(scope["method"]), str(state.get(STATE_ROUTE, "unmatched"))
         actor = cast("Actor | None", state.get(STATE_ACTOR))
         self._services.ports.metrics.count(
             "rota_http_requests_total", method=method, route=route, status=str(status or "none")

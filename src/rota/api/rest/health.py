@@ -10,6 +10,8 @@ from rota.domain.errors import Unavailable
 
 
 class Live(Struct, frozen=True):
+    """The process answers."""
+
     status: Literal["live"] = "live"
 
 

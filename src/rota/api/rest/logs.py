@@ -24,11 +24,15 @@ LinePlace = Annotated[str, Meta(max_length=20, description="`next_cursor` of the
 
 
 class LogQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Lines behind `after`."""
+
     after: LinePlace | None = None
     limit: Annotated[int, Meta(ge=1, le=LINES_LIMIT_MAX, description="Lines on a page.")] = LINES_LIMIT_DEFAULT
 
 
 class LogStreamQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Without Last-Event-ID and `after`, the stream begins with the first line."""
+
     after: LinePlace | None = None
 
 

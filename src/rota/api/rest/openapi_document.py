@@ -57,7 +57,7 @@ class _Describer:
     """Schemas of all types in use, each under its name."""
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
-        self._types = [Problem]
+        self._types: list[object] = [Problem]
         for one in endpoints:
             self._types += [kind for kind in (one.body, *one.answers) if kind not in self._types]
         schemas, components = msgspec.json.schema_components(self._types, ref_template=_REF)
@@ -74,7 +74,7 @@ class _Describer:
             if name not in read and "properties" in schema:
                 schema["required"] = list(schema["properties"])
 
-    def _schema(self, kind: Any) -> Json:
+    def _schema(self, kind: object) -> Json:
         return self._schemas[self._types.index(kind)]
 
     def operation(self, one: Endpoint) -> Json:
@@ -202,13 +202,9 @@ def _tag(one: Endpoint) -> str:
     return "health" if one.access is None else one.access.resource
 
 
-def _renamed(value: Any, renames: dict[str, str]) -> Any:
+def _renamed(value: Json, renames: dict[str, str]) -> Json:
     """Names of generic types, made readable wherever they stand."""
-    if isinstance(value, dict):
-        return {key: _renamed(one, renames) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_renamed(one, renames) for one in value]
-    if isinstance(value, str) and value.startswith("#/components/schemas/"):
-        name = value.rpartition("/")[2]
-        return _REF.format(name=renames.get(name, name))
-    return value
+    text = msgspec.json.encode(value).decode()
+    for name, readable in renames.items():
+        text = text.replace(f'"{_REF.format(name=name)}"', f'"{_REF.format(name=readable)}"')
+    return msgspec.json.decode(text, type=Json)

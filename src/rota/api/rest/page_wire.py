@@ -1,6 +1,6 @@
 """Pages on the wire: the pagination contract of design §7 and the query that asks for one."""
 
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from msgspec import Meta, Struct
 
@@ -21,6 +21,8 @@ Cursor = Annotated[
 
 
 class PageQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which page."""
+
     limit: Limit = PAGE_LIMIT_DEFAULT
     offset: Offset = 0
     cursor: Cursor | None = None
@@ -40,7 +42,7 @@ class PageBody(Struct, Generic[Item], frozen=True):
     next_cursor: str | None
 
 
-def page_body(items: tuple[Item, ...], page: Page[object]) -> PageBody[Item]:
+def page_body(items: tuple[Item, ...], page: Page[Any]) -> PageBody[Item]:
     """`items` are the wire form of the page's own."""
     return PageBody(items, page.total_count, page.limit, page.offset, page.has_more, page.next_cursor)
 

@@ -5,30 +5,30 @@ Records that are stored leave their defaults out; a client must not have to know
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 from msgspec.structs import fields
 
 
-def complete(value: Any) -> Any:
+def complete(value: object) -> object:
     """`value` as plain mappings and lists, with defaults and tags."""
     if isinstance(value, msgspec.Struct):
         return _struct(value)
     if isinstance(value, list | tuple):
-        return [complete(one) for one in cast("list[Any]", value)]
+        return [complete(one) for one in cast("list[object]", value)]
     if isinstance(value, Mapping):
-        return {key: complete(one) for key, one in cast("Mapping[str, Any]", value).items()}
+        return {key: complete(one) for key, one in cast("Mapping[str, object]", value).items()}
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.astimezone(UTC)
     return value
 
 
-def _struct(value: msgspec.Struct) -> dict[str, Any]:
+def _struct(value: msgspec.Struct) -> dict[str, object]:
     config = value.__struct_config__
     tagged = {} if config.tag_field is None else {config.tag_field: config.tag}
     return tagged | {one.encode_name: complete(getattr(value, one.name)) for one in fields(value)}
 
 
-def to_json(value: Any) -> bytes:
+def to_json(value: object) -> bytes:
     return msgspec.json.encode(complete(value))

@@ -15,7 +15,7 @@ from litestar.response import Stream
 from rota.api.authz import least_role, require
 from rota.api.rest.decoding import read_body, read_query
 from rota.api.rest.endpoint import BULK_BODY_BYTES_MAX, Answer, Call, Endpoint, StreamAnswer
-from rota.api.rest.gate import STATE_ACTOR, STATE_REQUEST_ID, STATE_ROUTE, STATE_STREAMING, STATE_TOKEN_HASH
+from rota.api.rest.gate import STATE_ACTOR, STATE_ROUTE, STATE_STREAMING, STATE_TOKEN_HASH
 from rota.api.rest.rendering import to_json
 from rota.api.rest.wiring import Services
 from rota.api.tenancy import refuse_other_tenant
@@ -110,7 +110,7 @@ def _key(request: Request[Any, Any, State]) -> str | None:
     return given
 
 
-async def _body(endpoint: Endpoint, request: Request[Any, Any, State], tenant_id: TenantId) -> Any:
+async def _body(endpoint: Endpoint, request: Request[Any, Any, State], tenant_id: TenantId) -> object:
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > endpoint.body_bytes_max:
         raise _too_large(endpoint)

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import asdict
 
 from rota.api.rest.page_wire import PageQuery
-from rota.domain.errors import Bug, invalid_input
+from rota.domain.errors import invalid_input
 from rota.domain.ids import ScheduleId, TenantId, TriggerId
 from rota.domain.policies import Policies
 from rota.domain.problems import FieldProblem
@@ -97,11 +97,15 @@ class ScheduleQuery(PageQuery, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class PreviewQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How much to look ahead."""
+
     limit: Annotated[int, Meta(ge=1, le=PREVIEW_LIMIT_MAX, description="Fires to show.")] = PREVIEW_LIMIT_DEFAULT
     after: Annotated[datetime, Meta(tz=True, description="Default: now.")] | None = None
 
 
 class PauseRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """`reason` is kept with the schedule and shown wherever it is."""
+
     reason: str = ""
 
 
@@ -128,6 +132,8 @@ class PreviewedSkip(Struct, frozen=True):
 
 
 class PreviewBody(Struct, frozen=True):
+    """Fires, and beside them the times at which nothing will fire."""
+
     items: tuple[PreviewedFire, ...]
     skipped: tuple[PreviewedSkip, ...]
 
@@ -145,7 +151,7 @@ def schedule_view(schedule: Schedule) -> ScheduleView:
 
 
 def trigger_view(state: TriggerState) -> TriggerView:
-    """A kind without a view is a defect; the test of the union finds it before a user does."""
+    """A kind without a view is found by the type checker."""
     progress = {name: getattr(state, name) for name in _PROGRESS}
     match state.spec:
         case CronTrigger():
@@ -154,8 +160,6 @@ def trigger_view(state: TriggerState) -> TriggerView:
             return IntervalTriggerView(**asdict(state.spec), **progress)
         case AtTrigger():
             return AtTriggerView(**asdict(state.spec), **progress)
-        case _:
-            raise Bug(f"no view of {type(state.spec).__name__}")
 
 
 def preview_body(found: tuple[TriggerPreview, ...]) -> PreviewBody:

@@ -1,7 +1,7 @@
 """Server-sent events: the text of a frame, and the loop that asks the store again until there is nothing more to come.
 
 Streams poll; nothing is promised by a wake-up (design law 6). A stream ends when its token stops working: every turn
-asks the authenticator, which remembers for its bound. A client resumes with Last-Event-ID, or where the last frame told.
+asks the authenticator, which remembers for its bound. A client resumes with the id of its last frame.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable

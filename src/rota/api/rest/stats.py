@@ -16,12 +16,16 @@ WINDOW_HOURS_MAX = 24 * 90
 
 
 class StatsQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The window of ended runs."""
+
     window_hours: Annotated[int, Meta(ge=1, le=WINDOW_HOURS_MAX, description="How far back ended runs count.")] = (
         WINDOW_HOURS_DEFAULT
     )
 
 
 class ScheduleCounts(Struct, frozen=True):
+    """Deleted schedules are in none of them."""
+
     total_count: int
     enabled_count: int
     paused_count: int

@@ -1,7 +1,7 @@
 """How many streams may be open at once, and their end when the process stops (they would hold it up for ever)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from rota.domain.errors import DomainError
@@ -30,7 +30,7 @@ class StreamGate:
             raise DomainError("RATE_LIMITED", f"{self._streams_max} streams are open, which is the limit of a process")
 
     @asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
+    async def held(self) -> AsyncGenerator[None]:
         """A place for as long as one stream lasts."""
         self._count(1)
         try:

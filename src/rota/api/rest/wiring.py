@@ -70,7 +70,7 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
     return Services(
         ports,
         options,
-        ScheduleVerbs(ports.schedules, ports.idempotency, ports.ids, ports.wakeups),
+        ScheduleVerbs(ports.schedules, ports.idempotency, ports.ids, ports.wakeups, ports.clock),
         RunVerbs(
             ports.schedules,
             ports.run_intake,

@@ -1,0 +1,48 @@
+from typing import get_args
+
+import pytest
+
+from rota.api.authz import LEAST_ROLE, Access, Resource, Verb, least_role, require
+from rota.api.rest.app import ENDPOINTS
+from rota.api.rest.gate import PUBLIC_PATHS, is_guarded
+from rota.domain.errors import Bug, DomainError
+from rota.domain.tenancy import ROLES
+
+
+def test_every_row_of_the_table_is_used_by_a_route_and_every_route_has_a_row() -> None:
+    assert {one.access for one in ENDPOINTS if one.access is not None} == set(LEAST_ROLE)
+
+
+def test_every_resource_and_verb_that_has_a_name_is_in_the_table() -> None:
+    assert {row.resource for row in LEAST_ROLE} == set(get_args(Resource))
+    assert {row.verb for row in LEAST_ROLE} == set(get_args(Verb))
+
+
+def test_a_row_that_is_missing_is_a_defect() -> None:
+    with pytest.raises(Bug):
+        least_role(Access("stats", "delete"))
+
+
+@pytest.mark.parametrize("access", sorted(LEAST_ROLE, key=str))
+def test_a_role_may_do_what_a_lesser_one_may(access: Access) -> None:
+    allowed: list[bool] = []
+    for role in ROLES:
+        try:
+            require(role, access)
+            allowed.append(True)
+        except DomainError as refused:
+            assert refused.code == "ROLE_FORBIDDEN"
+            assert role in refused.detail
+            allowed.append(False)
+    assert allowed == sorted(allowed)
+    assert allowed[-1]
+
+
+def test_only_health_is_open() -> None:
+    assert {one.full_path for one in ENDPOINTS if one.access is None} == PUBLIC_PATHS
+    assert all(is_guarded(one.full_path) for one in ENDPOINTS if one.access is not None)
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/v1", "/api/v1/health", "/api/v2/x", "/metrics", "/metrics/x"])
+def test_unknown_paths_of_the_api_are_guarded_too(path: str) -> None:
+    assert is_guarded(path)
