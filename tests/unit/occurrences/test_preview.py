@@ -85,7 +85,16 @@ def test_a_date_that_did_not_happen_is_explained() -> None:
     ]
 
 
-def test_a_wildcard_job_needs_no_explanation() -> None:
+def test_a_wildcard_job_of_some_hours_is_told_which_it_misses() -> None:
+    trigger = CronTrigger("*/30 2 * * *", timezone="Europe/Paris")
+
+    assert lines(trigger, BEFORE_GAP, 1) == [
+        ("03-29 01:00", False, "02:00 and 02:30 do not exist on 2026-03-29 in Europe/Paris; not fired"),
+        ("03-30 00:00", True, None),
+    ]
+
+
+def test_a_wildcard_job_of_every_hour_needs_no_explanation() -> None:
     assert lines(CronTrigger("0 * * * *", timezone="Europe/Paris"), datetime(2026, 3, 29, tzinfo=UTC), 2) == [
         ("03-29 01:00", True, None),
         ("03-29 02:00", True, None),
@@ -140,3 +149,9 @@ def test_skips_outside_the_bounds_are_not_shown() -> None:
     assert lines(trigger, datetime(2026, 12, 23, 18, tzinfo=UTC), 5) == [
         ("12-24 09:00", False, "2026-12-24: the calendar does not allow Thursdays; not fired"),
     ]
+
+
+def test_the_second_pass_of_a_wildcard_job_is_no_skip() -> None:
+    trigger = CronTrigger("*/30 2 * * *", timezone="Europe/Paris")
+
+    assert [fires for _, fires, _ in lines(trigger, BEFORE_REPEAT, 4)] == [True] * 4

@@ -9,14 +9,13 @@ from rota.core.occurrences.sources import CronSource
 from rota.core.occurrences.zones import ClockChange
 
 TIMES_NAMED_MAX: Final = 3
+EVERY_HOUR: Final = (1 << 24) - 1
 CHANGE_REACH_SECONDS: Final = 86_400 * 2
 """No change affects instants farther from it than this."""
 
 
 def clock_skips(source: CronSource, after: int, until: int) -> Iterator[tuple[int, str]]:
-    """(instant, sentence) of each change with after < instant <= until that keeps a fixed-time job from firing."""
-    if source.matcher.spec.wildcard:
-        return
+    """(instant, sentence) of each change with after < instant <= until that keeps the job from firing."""
     for change in source.zone.changes(after - CHANGE_REACH_SECONDS, until + CHANGE_REACH_SECONDS):
         skip = _skip_of(source, change)
         if skip is not None and after < skip[0] <= until:
@@ -37,6 +36,10 @@ def clock_note(source: CronSource, fire: int) -> str | None:
 
 
 def _skip_of(source: CronSource, change: ClockChange) -> tuple[int, str] | None:
+    """A wildcard job of every hour goes on through any change; one of some hours misses those that are skipped."""
+    spec = source.matcher.spec
+    if spec.wildcard and (change.gained < 0 or spec.hours == EVERY_HOUR):
+        return None
     affected = _affected(source.matcher, change)
     if not affected:
         return None
@@ -45,7 +48,7 @@ def _skip_of(source: CronSource, change: ClockChange) -> tuple[int, str] | None:
         if change.is_correction:
             hours = change.gained // 3_600
             return change.at, f"{times} {_does(affected)} not exist {where} (set forward by {hours} hours); not fired"
-        skipped = source.gap == "skip"
+        skipped = source.gap == "skip" or spec.wildcard
         return (change.at, f"{times} {_does(affected)} not exist {where}; not fired") if skipped else None
     if change.is_correction or source.overlap_hour == "both":
         return None
