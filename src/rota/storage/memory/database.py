@@ -13,6 +13,7 @@ from rota.domain.schedule import Schedule
 from rota.domain.tenancy import ApiToken, AuditEntry, Tenant
 from rota.ports.ids import Ids
 from rota.storage.event_drafts import refuse_unknown_types
+from rota.storage.memory.run_tables import RunTables
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class MemoryDatabase:
     schedules: dict[ScheduleId, Schedule] = field(default_factory=dict[ScheduleId, Schedule])
     events: list[StoredEvent] = field(default_factory=list[StoredEvent])
     audit: list[StoredAudit] = field(default_factory=list[StoredAudit])
+    runs_state: RunTables = field(default_factory=RunTables)
     transactions_count: int = 0
 
     def new_id(self) -> str:

@@ -3,7 +3,6 @@
 Every statement here is a transaction of its own. An attempt's token guards each write that ends it (law 2).
 """
 
-import re
 from collections.abc import Iterable, Sequence
 
 from msgspec import Raw
@@ -16,6 +15,7 @@ from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.run_rows import claimed_of_row, optional_worker
 from rota.storage.postgres.single_statements import SingleStatements
+from rota.storage.storable_text import storable_json, storable_text
 
 _CLAIM_BATCH = query("live_runs/claim_batch")
 _SETTLE_BATCH = query("live_runs/settle_batch")
@@ -23,9 +23,6 @@ _FIND_LOST = query("live_runs/find_lost")
 _APPEND_LINES = query("log_lines/append_lines")
 
 _GIVE_BACK = "give_back"
-
-# An escaped U+0000 behind an even number of backslashes: JSON may hold it, jsonb may not.
-_ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class PostgresRunClaims:
@@ -50,7 +47,7 @@ class PostgresRunClaims:
             [settlement.token for settlement in settlements],
             [settlement.verb for settlement in settlements],
             [settlement.outcome for settlement in settlements],
-            [_storable(settlement.reason) for settlement in settlements],
+            [storable_text(settlement.reason) for settlement in settlements],
             [settlement.retry_delay_seconds for settlement in settlements],
             [_json(settlement.result_json) for settlement in settlements],
             [_json(settlement.error_json) for settlement in settlements],
@@ -95,8 +92,8 @@ class PostgresRunClaims:
             [line.seq for line in lines],
             [line.at for line in lines],
             list(tenants),
-            [_storable(line.stream) for line in lines],
-            [_storable(line.text) for line in lines],
+            [storable_text(line.stream) for line in lines],
+            [storable_text(line.text) for line in lines],
         )
 
     async def _settle(self, run_ids: Sequence[RunId], *columns: Iterable[object]) -> set[int]:
@@ -104,14 +101,5 @@ class PostgresRunClaims:
         return {row["n"] for row in rows}
 
 
-def _storable(text: str) -> str:
-    """The text with U+0000, which PostgreSQL cannot keep, shown as U+FFFD: one line must not harm its batch."""
-    return text.replace("\x00", "\ufffd") if "\x00" in text else text
-
-
 def _json(text: str | None) -> Raw | None:
-    if text is None:
-        return None
-    if "\\u0000" in text:
-        text = _ESCAPED_NUL.sub(r"\1\\ufffd", text)
-    return Raw(text.encode())
+    return None if text is None else Raw(storable_json(text).encode())

@@ -19,11 +19,11 @@ WITH holder AS MATERIALIZED (
      WHERE cardinality($2::text[]) = 1
      UNION ALL
     SELECT seen.queue, seen.priority, count(*)
-      FROM (SELECT q.queue, p.priority, due.due_at
+      FROM (SELECT q.queue, p.priority, due.due_at, due.run_id
               FROM unnest($2::text[]) AS q (queue)
              CROSS JOIN generate_series(9, 0, -1) AS p (priority)
              CROSS JOIN LATERAL (
-                   SELECT l.due_at
+                   SELECT l.due_at, l.run_id
                      FROM scheduler.live_runs l
                     WHERE l.state = 'queued'
                       AND l.queue = q.queue
@@ -32,7 +32,7 @@ WITH holder AS MATERIALIZED (
                     ORDER BY l.due_at, l.run_id
                     LIMIT $3) AS due
              WHERE cardinality($2::text[]) > 1
-             ORDER BY p.priority DESC, due.due_at
+             ORDER BY p.priority DESC, due.due_at, due.run_id
              LIMIT $3) AS seen
      GROUP BY seen.queue, seen.priority
 ), picked AS MATERIALIZED (

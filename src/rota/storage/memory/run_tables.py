@@ -1,0 +1,158 @@
+"""The tables of runs, workers and leases in memory, and the moves that several stores make on them.
+
+Like the database, it keeps the record of a run apart from its live row, and the joined view is what readers get.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from msgspec import structs
+
+from rota.domain.ids import RunId, ScheduleId, TenantId, WorkerId
+from rota.domain.run import Attempt, LogLine, Run, RunDraft, RunState
+from rota.domain.worker import WorkerSpec, WorkerState
+
+
+@dataclass
+class LiveRun:
+    """What workers claim and hold. `state` is `queued` or `running`."""
+
+    run_id: RunId
+    tenant_id: TenantId
+    schedule_id: ScheduleId | None
+    queue: str
+    priority: int
+    due_at: datetime
+    timeout_seconds: float
+    state: RunState = "queued"
+    token: int = 0
+    attempts_count: int = 0
+    losses_count: int = 0
+    worker_id: WorkerId | None = None
+    started_at: datetime | None = None
+    hard_deadline_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+
+    @property
+    def claim_order(self) -> tuple[int, datetime, str]:
+        return -self.priority, self.due_at, self.run_id
+
+    def release(self) -> None:
+        """Back to the queue, held by nobody."""
+        self.state = "queued"
+        self.worker_id = self.started_at = self.hard_deadline_at = None
+
+
+@dataclass
+class StoredWorker:
+    """A worker with its lease."""
+
+    spec: WorkerSpec
+    state: WorkerState
+    started_at: datetime
+    heartbeat_at: datetime
+    lease_expires_at: datetime
+
+    @property
+    def has_left(self) -> bool:
+        return self.state in {"stopped", "lost"}
+
+
+@dataclass(frozen=True)
+class StoredLease:
+    """A row of `leases`."""
+
+    epoch: int
+    holder: str
+    acquired_at: datetime
+    expires_at: datetime
+
+
+@dataclass
+class RunTables:
+    """`records` hold what is known at birth and at the end; `live` what moves in between."""
+
+    records: dict[RunId, Run] = field(default_factory=dict[RunId, Run])
+    live: dict[RunId, LiveRun] = field(default_factory=dict[RunId, LiveRun])
+    keys: dict[str, RunId] = field(default_factory=dict[str, RunId])
+    attempts: dict[RunId, list[Attempt]] = field(default_factory=dict[RunId, list[Attempt]])
+    log_lines: dict[tuple[RunId, int, int], LogLine] = field(default_factory=dict[tuple[RunId, int, int], LogLine])
+    workers: dict[WorkerId, StoredWorker] = field(default_factory=dict[WorkerId, StoredWorker])
+    leases: dict[str, StoredLease] = field(default_factory=dict[str, StoredLease])
+
+    def create(self, run_id: RunId, draft: RunDraft, now: datetime, *, skipped: bool = False) -> bool:
+        """Gives birth to a run, or to the record of a skipped one. False where its key is known."""
+        if draft.key is not None:
+            if draft.key in self.keys:
+                return False
+            self.keys[draft.key] = run_id
+        record = _record(run_id, draft, now, skipped=skipped)
+        self.records[run_id] = record
+        if not skipped:
+            self.live[run_id] = LiveRun(
+                run_id,
+                draft.tenant_id,
+                draft.schedule_id,
+                draft.queue,
+                draft.priority,
+                record.due_at,
+                draft.policy.timeout_seconds,
+            )
+        return True
+
+    def end(self, run_id: RunId, now: datetime, state: RunState, **changes: object) -> None:
+        """The live row goes, the record is finished."""
+        live = self.live.pop(run_id)
+        finished = structs.replace(
+            self.records[run_id], state=state, finished_at=now, attempts_count=live.attempts_count
+        )
+        self.records[run_id] = structs.replace(finished, **changes)
+
+    def joined(self, run_id: RunId, now: datetime) -> Run:
+        """The run as readers see it. A run that never was tried and is not due yet is `scheduled`."""
+        record, live = self.records[run_id], self.live.get(run_id)
+        if live is None:
+            return record
+        waits = live.state == "queued" and live.attempts_count == 0 and live.due_at > now
+        return structs.replace(
+            record,
+            state="scheduled" if waits else live.state,
+            due_at=live.due_at,
+            attempts_count=live.attempts_count,
+            started_at=live.started_at,
+            worker_id=live.worker_id,
+            cancel_requested_at=live.cancel_requested_at,
+        )
+
+    def of_tenant(self, tenant_id: TenantId, now: datetime) -> Iterator[Run]:
+        """All runs of a tenant, newest first."""
+        for run_id in sorted(self.records, reverse=True):
+            if self.records[run_id].tenant_id == tenant_id:
+                yield self.joined(run_id, now)
+
+    def held(self) -> Iterable[LiveRun]:
+        return [live for live in self.live.values() if live.state == "running"]
+
+
+def _record(run_id: RunId, draft: RunDraft, now: datetime, *, skipped: bool) -> Run:
+    return Run(
+        id=run_id,
+        tenant_id=draft.tenant_id,
+        state="skipped" if skipped else "queued",
+        reason=draft.reason,
+        due_at=(draft.fire_at or now) + timedelta(seconds=draft.delay_seconds),
+        created_at=now,
+        queue=draft.queue,
+        priority=draft.priority,
+        target=draft.target,
+        policy=draft.policy,
+        schedule_id=draft.schedule_id,
+        schedule_version=draft.schedule_version,
+        trigger_id=draft.trigger_id,
+        fire_at=draft.fire_at,
+        finished_at=now if skipped else None,
+        retry_of=draft.retry_of,
+        idempotency_key=draft.idempotency_key,
+        created_by=draft.created_by,
+    )

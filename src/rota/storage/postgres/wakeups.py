@@ -1,0 +1,100 @@
+"""Wake-ups between processes by LISTEN and NOTIFY, on a direct connection of their own.
+
+Announcements of this process wake its own subscribers at once. For the others they are gathered for a few milliseconds
+and sent as one statement, never inside a transaction that works. While the connection is down nothing is sent and
+nobody waits: polling goes on, and every subscriber is woken when the connection is back, since it may have missed some.
+Where only a pooler can be reached, use `rota.storage.memory.wakeups` in its place.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from rota.domain.errors import Unavailable
+from rota.ports.clock import Clock
+from rota.storage.postgres.driver import Connection
+from rota.storage.postgres.failures import translating_errors
+from rota.storage.postgres.query_files import query
+from rota.storage.wakeup_subscriptions import WakeupSubscriptions
+
+_NOTIFY_TOPICS = query("wakeups/notify_topics")
+
+CHANNEL = "rota_wakeups"
+GATHER_SECONDS = 0.003
+PING_SECONDS = 30.0
+"""A connection that died without a word is found out by then."""
+RECONNECT_FIRST_SECONDS = 0.1
+RECONNECT_SECONDS_MAX = 5.0
+TOPICS_PENDING_MAX = 10_000
+
+
+class PostgresWakeups:
+    """See `rota.ports.wakeups.Wakeups`. `run` is a service: start it as a task, cancel it to stop.
+
+    `connect` opens one direct connection and raises Unavailable when it cannot.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], clock: Clock) -> None:
+        self._connect = connect
+        self._clock = clock
+        self._subscriptions = WakeupSubscriptions()
+        self._pending: set[str] = set()
+        self._something_to_do = asyncio.Event()
+        self.listening = asyncio.Event()
+
+    def announce(self, topic: str) -> None:
+        self._subscriptions.wake(topic)
+        if len(self._pending) < TOPICS_PENDING_MAX:
+            self._pending.add(topic)
+        self._something_to_do.set()
+
+    def subscribe(self, topic: str) -> asyncio.Event:
+        return self._subscriptions.subscribe(topic)
+
+    async def run(self) -> None:
+        """Listens and sends until it is cancelled."""
+        delay = RECONNECT_FIRST_SECONDS
+        while True:
+            try:
+                connection = await self._connect()
+                delay = RECONNECT_FIRST_SECONDS
+                await self._serve(connection)
+            except Unavailable:
+                await self._clock.sleep(delay)
+                delay = min(2 * delay, RECONNECT_SECONDS_MAX)
+
+    async def _serve(self, connection: Connection) -> None:
+        try:
+            with translating_errors("listening for wake-ups"):
+                connection.add_termination_listener(lambda _: self._something_to_do.set())
+                await connection.add_listener(CHANNEL, self._received)
+                self.listening.set()
+                self._subscriptions.wake_all()
+                while not connection.is_closed():
+                    await self._wait_for_something_to_do()
+                    await self._send(connection)
+        finally:
+            self.listening.clear()
+            connection.terminate()
+
+    async def _wait_for_something_to_do(self) -> None:
+        waits = {
+            asyncio.ensure_future(self._something_to_do.wait()),
+            asyncio.ensure_future(self._clock.sleep(PING_SECONDS)),
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if self._pending:
+            await self._clock.sleep(GATHER_SECONDS)
+
+    async def _send(self, connection: Connection) -> None:
+        self._something_to_do.clear()
+        topics = sorted(self._pending)
+        self._pending.clear()
+        await connection.execute(_NOTIFY_TOPICS, topics)
+
+    def _received(self, connection: Connection, backend_pid: int, _channel: str, topic: str) -> None:
+        if backend_pid != connection.get_server_pid():
+            self._subscriptions.wake(topic)
