@@ -4,7 +4,6 @@ A token that was accepted is remembered for `REMEMBERED_SECONDS`, so that revoki
 within that time at most in every process. Refusals are never remembered: a new token works at once.
 """
 
-import hashlib
 import re
 from collections import OrderedDict
 
@@ -14,6 +13,7 @@ from rota.domain.errors import DomainError
 from rota.domain.tenancy import Principal
 from rota.ports.clock import Clock
 from rota.ports.tenant_store import TokenStore
+from rota.services.tenant_verbs import secret_digest
 from rota.telemetry.metrics import Metrics
 
 REMEMBERED_SECONDS = 5.0
@@ -28,11 +28,6 @@ class _Remembered(Struct, frozen=True):
     until_seconds: float
 
 
-def secret_hash(token: str) -> bytes:
-    """What is stored of a token. The secret has 256 random bits, so that a plain hash suffices."""
-    return hashlib.sha256(token.encode()).digest()
-
-
 def _refused(detail: str) -> DomainError:
     return DomainError("UNAUTHENTICATED", detail)
 
@@ -44,7 +39,7 @@ def bearer_hash(authorization: str | None) -> bytes:
     match = _BEARER.fullmatch(authorization)
     if match is None or _TOKEN.fullmatch(match["token"]) is None:
         raise _refused("the Authorization header is not `Bearer` with a token of Rota")
-    return secret_hash(match["token"])
+    return secret_digest(match["token"])
 
 
 class Authenticator:

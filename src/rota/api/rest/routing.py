@@ -48,7 +48,9 @@ def bind(endpoint: Endpoint, services: Services) -> HTTPRouteHandler:
 
     handle.__name__ = endpoint.operation_id
     path = re.sub(r"\{(\w+)\}", r"{\1:str}", endpoint.full_path)
-    return route(path, http_method=[endpoint.method], request_max_body_size=BULK_BODY_BYTES_MAX)(handle)
+    return route(
+        path, http_method=[endpoint.method], request_max_body_size=BULK_BODY_BYTES_MAX, status_code=endpoint.status
+    )(handle)
 
 
 def _content(answer: Answer) -> bytes:

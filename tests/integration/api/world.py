@@ -1,0 +1,209 @@
+"""The API over a real database with two tenants in it, and calls of it. What a test finds there is said in `World`."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, get_args
+
+import httpx
+import msgspec
+from litestar import Litestar
+
+from rota.adapters.system_clock import SystemClock
+from rota.adapters.system_ids import SystemIds
+from rota.api.rest.app import ENDPOINTS, create_app
+from rota.api.rest.endpoint import Endpoint
+from rota.api.rest.wiring import ApiOptions, ApiPorts
+from rota.domain.ids import RunId, TenantId, TokenId, WorkerId
+from rota.domain.run import LogLine, Settlement
+from rota.domain.tenancy import AuditEntry, Role, Tenant
+from rota.domain.worker import WorkerSpec
+from rota.services.acting import Actor
+from rota.services.tenant_verbs import TenantVerbs, TokenRequest
+from rota.storage.postgres.driver import Pool
+from rota.storage.postgres.events import PostgresEventStore
+from rota.storage.postgres.idempotency import PostgresIdempotencyStore
+from rota.storage.postgres.run_claims import PostgresRunClaims
+from rota.storage.postgres.run_control import PostgresRunControl
+from rota.storage.postgres.run_intake import PostgresRunIntake
+from rota.storage.postgres.run_reading import PostgresRunReader
+from rota.storage.postgres.schedules import PostgresScheduleStore
+from rota.storage.postgres.tenants import PostgresTenantStore
+from rota.storage.postgres.tokens import PostgresTokenStore
+from rota.storage.postgres.workers import PostgresWorkerStore
+from rota.telemetry.metrics import Metrics
+
+ACME = TenantId("acme")
+GLOBEX = TenantId("globex")
+ROLES: tuple[Role, ...] = get_args(Role)
+UNKNOWN_ID = "01990000-0000-7000-8000-000000000000"
+
+SCHEDULE: dict[str, Any] = {
+    "name": "nightly",
+    "triggers": [
+        {"kind": "cron", "expression": "0 2 * * *", "timezone": "Europe/Paris"},
+        {"kind": "interval", "every_seconds": 3600, "start_at": "2026-01-01T02:00:00+02:00"},
+        {"kind": "at", "at": "2099-01-01T00:00:00Z"},
+    ],
+    "target": {"kind": "task", "task": "report", "args": {"days": 1}},
+    "labels": {"team": "billing"},
+}
+
+
+class RecordedWakeups:
+    """Remembers what was announced."""
+
+    def __init__(self) -> None:
+        self.topics: list[str] = []
+
+    def announce(self, topic: str) -> None:
+        self.topics.append(topic)
+
+    def subscribe(self, topic: str) -> Any:
+        raise AssertionError(f"the API polls; it does not subscribe to {topic}")
+
+
+@dataclass
+class World:
+    """`ids` has a real object of `acme` for every path parameter; `tokens` one token per tenant and role."""
+
+    app: Litestar
+    ports: ApiPorts
+    wakeups: RecordedWakeups
+    client: httpx.AsyncClient
+    tokens: dict[tuple[TenantId, Role], str]
+    claims: PostgresRunClaims
+    owner_pool: Pool
+    ids: dict[str, str] = field(default_factory=dict[str, str])
+
+    def auth(self, role: Role = "admin", tenant: TenantId = ACME) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.tokens[tenant, role]}"}
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        role: Role = "admin",
+        tenant: TenantId = ACME,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> httpx.Response:
+        """A request under /api/v1 (or as it is where the path begins otherwise)."""
+        raw = content if content is not None else b"" if body is None else msgspec.json.encode(body)
+        full = path if path.startswith(("/api", "/metrics")) else f"/api/v1{path}"
+        sent = {**self.auth(role, tenant), "Content-Type": "application/json", **(headers or {})}
+        return await self.client.request(method, full, content=raw, headers=sent)
+
+    async def row_versions(self) -> dict[str, str]:
+        """A digest of every row's version, by table."""
+        tables = await self.owner_pool.fetch(
+            "SELECT relname::text AS name FROM pg_catalog.pg_class"
+            " WHERE relnamespace = 'scheduler'::regnamespace AND relkind = 'r' ORDER BY 1"
+        )
+        return {
+            row["name"]: await self.owner_pool.fetchval(
+                "SELECT count(*)::text || md5(coalesce(string_agg(ctid::text || xmin::text || xmax::text, ',' ORDER BY"
+                f' ctid), \'\')) FROM scheduler."{row["name"]}"'
+            )
+            for row in tables
+        }
+
+
+def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> ApiPorts:
+    return ApiPorts(
+        clock=SystemClock(),
+        ids=SystemIds(),
+        schedules=PostgresScheduleStore(api_pool),
+        run_intake=PostgresRunIntake(api_pool),
+        run_reader=PostgresRunReader(api_pool),
+        run_control=PostgresRunControl(api_pool),
+        workers=PostgresWorkerStore(service_pool),
+        tenants=PostgresTenantStore(service_pool),
+        tokens=PostgresTokenStore(api_pool),
+        events=PostgresEventStore(api_pool, service_pool),
+        idempotency=PostgresIdempotencyStore(api_pool),
+        wakeups=wakeups,
+        metrics=Metrics(),
+    )
+
+
+async def build_world(api_pool: Pool, service_pool: Pool, owner_pool: Pool) -> World:
+    wakeups = RecordedWakeups()
+    ports = ports_over(api_pool, service_pool, wakeups)
+    app = create_app(ports, ApiOptions(stream_poll_seconds=0.02))
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://rota.test")
+    tokens = await _tokens(ports)
+    claims = PostgresRunClaims(service_pool)
+    return World(app, ports, wakeups, client, tokens, claims, owner_pool)
+
+
+async def _tokens(ports: ApiPorts) -> dict[tuple[TenantId, Role], str]:
+    verbs = TenantVerbs(ports.tenants, ports.tokens, ports.schedules, ports.ids, ports.wakeups)
+    made: dict[tuple[TenantId, Role], str] = {}
+    now = await store_now(ports)
+    for tenant_id in (ACME, GLOBEX):
+        root = Actor(tenant_id, "root", TokenId("root"), "platform_admin")
+        await ports.tenants.create(Tenant(tenant_id, tenant_id, now, "root"), AuditEntry("root", "c", "t", tenant_id))
+        for role in ROLES:
+            issued = await verbs.issue_token(root, TokenRequest(f"{role} of {tenant_id}", role))
+            made[tenant_id, role] = issued.secret
+    return made
+
+
+async def store_now(ports: ApiPorts) -> datetime:
+    return datetime.fromisoformat(await ports.schedules.clock())
+
+
+async def furnish(world: World) -> None:
+    """Fill `acme`: a schedule, a run with an attempt and lines, a live run, a worker; each named in `world.ids`."""
+    schedule = (await world.call("POST", "/schedules", SCHEDULE)).raise_for_status().json()
+    run = (await world.call("POST", "/runs", {"task": "report", "args": {"n": 1}})).raise_for_status().json()
+    await execute_once(world, RunId(run["id"]))
+    await world.call("POST", "/runs", {"task": "report", "delay_seconds": 3600})
+    token = (await world.call("POST", "/tokens", {"name": "spare"})).raise_for_status().json()
+    (worker,) = await world.ports.workers.list_recent(1)
+    world.ids |= {
+        "schedule_id": schedule["id"],
+        "run_id": run["id"],
+        "token_id": token["id"],
+        "worker_id": worker.id,
+        "tenant_id": ACME,
+    }
+
+
+async def execute_once(world: World, run_id: RunId, verb: str = "succeed") -> None:
+    """Claim the run as a worker of its own, write two lines, and settle it."""
+    worker_id = WorkerId(world.ports.ids.new_id())
+    spec = WorkerSpec(worker_id, "w1", ("default",), 4, ("report",), "host", 7, "0.1.0")
+    await world.ports.workers.register(spec, 600.0)
+    claimed = next(
+        one for one in await world.claims.claim_batch(worker_id, ("default",), 10) if one.run_id == run_id
+    )
+    at = await store_now(world.ports)
+    lines = [LogLine(run_id, claimed.attempt_no, seq, at, "stdout", f"line {seq}") for seq in range(2)]
+    await world.claims.append_log_lines(lines, [claimed.tenant_id] * len(lines))
+    outcome = "succeeded" if verb == "succeed" else "failed"
+    settlement = Settlement(
+        run_id,
+        claimed.token,
+        "succeed" if verb == "succeed" else "fail",
+        outcome,
+        "done",
+        result_json='{"rows":3}' if verb == "succeed" else None,
+        error_json=None if verb == "succeed" else '{"message":"no","type":"ValueError"}',
+        dead_letter=verb != "succeed",
+    )
+    (result,) = await world.claims.settle_batch([settlement])
+    assert result.accepted
+
+
+def path_of(endpoint: Endpoint, ids: Mapping[str, str]) -> str:
+    """The endpoint's path with its parameters filled; a parameter that `ids` lacks is a KeyError, never a skip."""
+    return re.sub(r"\{(\w+)\}", lambda match: ids[match[1]], endpoint.full_path)
+
+
+def guarded_endpoints() -> tuple[Endpoint, ...]:
+    return tuple(one for one in ENDPOINTS if one.access is not None)
