@@ -1,16 +1,9 @@
-"""Rota: a roster for machines. The names of the task SDK are here: `from rota import App, Context`."""
+"""Rota: a roster for machines. The names of the task SDK are here: `from rota import App, Context`.
+
+The types of these names are in `__init__.pyi`, so that importing the package imports nothing else.
+"""
 
 from importlib import import_module
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rota.domain.policies import RetryPolicy as RetryPolicy
-    from rota.worker.app import App as App
-    from rota.worker.context import Context as Context
-    from rota.worker.outcomes import Cancel as Cancel
-    from rota.worker.outcomes import Failure as Failure
-    from rota.worker.outcomes import NonRetryable as NonRetryable
-    from rota.worker.outcomes import Retry as Retry
 
 __version__ = "0.1.0"
 

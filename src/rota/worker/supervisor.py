@@ -189,7 +189,11 @@ class Incarnation:
         tasks = await self._loaded
         spec = self._spec(tasks)
         keeper = LeaseKeeper(self.worker_id, self._options, self._ports)
-        self._on_trust(await keeper.register(spec))
+        try:
+            self._on_trust(await keeper.register(spec))
+        except Stale as refused:
+            self._lose(f"the registration was refused: {refused.detail}")
+            return
         _log.info("worker_registered", worker_id=self.worker_id, queues=spec.queues, slots=spec.slots)
         self.handle(Registered())
         for queue in self._options.queues:

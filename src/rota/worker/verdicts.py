@@ -4,7 +4,6 @@ Results are encoded once, here, by the process that has them.
 """
 
 import asyncio
-import re
 import traceback
 
 import msgspec
@@ -18,8 +17,6 @@ MESSAGE_CHARS_MAX = 2_000
 TRACEBACK_CHARS_MAX = 16_000
 
 _RESULTS = msgspec.json.Encoder()
-# An escaped NUL, and not an escaped backslash with `u0000` behind it.
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class Verdict(Struct, frozen=True):
@@ -45,8 +42,6 @@ def verdict_on_return(value: object) -> Verdict:
             f"the result has {len(encoded)} bytes of JSON, at most {RESULT_BYTES_MAX} are kept; "
             "store it elsewhere and return where it is"
         )
-    if _NUL.search(encoded):
-        return _unstorable("the result holds a NUL character, which the store cannot keep")
     return Verdict("succeeded", encoded.decode())
 
 

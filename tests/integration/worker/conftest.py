@@ -1,0 +1,226 @@
+"""A tenant with runs in a real PostgreSQL, and workers over it: in the test's process, or in one of their own."""
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+
+from rota.adapters.system_clock import SystemClock
+from rota.adapters.system_ids import SystemIds
+from rota.adapters.system_rng import SystemRng
+from rota.core.settlement import decide_settlement
+from rota.domain.ids import RunId, TenantId
+from rota.domain.policies import RetryPolicy, RunPolicy
+from rota.domain.run import Attempt, LogLine, Run, RunDraft
+from rota.domain.targets import Target, TaskTarget
+from rota.domain.tenancy import AuditEntry, Tenant
+from rota.storage.memory.wakeups import MemoryWakeups
+from rota.storage.postgres.driver import Pool
+from rota.storage.postgres.run_claims import PostgresRunClaims
+from rota.storage.postgres.run_control import PostgresRunControl
+from rota.storage.postgres.run_intake import PostgresRunIntake
+from rota.storage.postgres.run_reading import PostgresRunReader
+from rota.storage.postgres.tenants import PostgresTenantStore
+from rota.storage.postgres.workers import PostgresWorkerStore
+from rota.worker.options import WorkerOptions
+from rota.worker.process import run_worker
+from rota.worker.worker_ports import WorkerPorts
+from tests.contract.stores import START
+from tests.support.postgres import ClonedDatabase
+from tests.support.waiting import wait_until
+
+ACME = TenantId("acme")
+AUDIT = AuditEntry("ada", "create", "run", "")
+HANDLERS = "tests.integration.worker.handlers:app"
+ROOT = Path(__file__).resolve().parents[3]
+ENDED = frozenset({"succeeded", "failed", "cancelled"})
+AT_ONCE = RetryPolicy(delays_seconds=(0.0, 0.0, 0.0))
+
+OPTIONS = WorkerOptions(
+    app=HANDLERS, slots=8, executors=1, stop_grace_seconds=0.5, drain_seconds=10.0, retire_seconds_max=2.0
+)
+
+
+class WorkerProcess:
+    """A worker as `rota worker` would be: the supervisor, its executors and its warden."""
+
+    def __init__(self, options: WorkerOptions, url: str, log: Path) -> None:
+        self.log = log
+        arguments = [msgspec.json.encode(options).decode(), url]
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.integration.worker.worker_main", *arguments],
+                cwd=ROOT,
+                stdout=output,
+                stderr=output,
+            )
+
+    def executors(self) -> list[psutil.Process]:
+        return self._children("rota.worker.executor")
+
+    def wardens(self) -> list[psutil.Process]:
+        return self._children("warden.py")
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait_ended(self, deadline_seconds: float = 15.0) -> int:
+        return self.process.wait(deadline_seconds)
+
+    def end(self) -> None:
+        for number in (signal.SIGCONT, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(number)
+        self.process.wait()
+
+    def _children(self, part: str) -> list[psutil.Process]:
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return [child for child in children if part in " ".join(_command_of(child))]
+
+
+def _command_of(process: psutil.Process) -> list[str]:
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        return process.cmdline()
+    return []
+
+
+def is_alive(pid: int) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+class House:
+    """What a tenant and an operator can do, and what the leader's rescue does."""
+
+    def __init__(self, database: ClonedDatabase, api_pool: Pool, service_pool: Pool, directory: Path) -> None:
+        self.intake = PostgresRunIntake(api_pool)
+        self.reader = PostgresRunReader(api_pool)
+        self.control = PostgresRunControl(api_pool)
+        self.claims = PostgresRunClaims(service_pool)
+        self.workers = PostgresWorkerStore(service_pool)
+        self.wakeups = MemoryWakeups()
+        self.clock = SystemClock()
+        self.marks = directory
+        self._url = database.urls.service
+        self._stops: list[tuple[asyncio.Event, asyncio.Task[None]]] = []
+        self._processes: list[WorkerProcess] = []
+
+    @property
+    def ports(self) -> WorkerPorts:
+        return WorkerPorts(self.claims, self.workers, self.wakeups, self.clock, SystemRng(1), SystemIds())
+
+    async def enqueue(self, target: str | Target, count: int = 1, **fields: Any) -> list[RunId]:
+        """`args` go to the task, `queue` and `delay_seconds` to the run, everything else to the policy."""
+        args = fields.pop("args", {})
+        order = {name: fields.pop(name) for name in ("queue", "delay_seconds") if name in fields}
+        made = TaskTarget(target, args) if isinstance(target, str) else target
+        draft = RunDraft(ACME, made, RunPolicy(**fields), **order)
+        enqueued = await self.intake.enqueue(ACME, [draft] * count, AUDIT)
+        self.wakeups.announce(f"queue:{draft.queue}")
+        return [each.run_id for each in enqueued]
+
+    async def one(self, target: str | Target, **fields: Any) -> RunId:
+        (run_id,) = await self.enqueue(target, **fields)
+        return run_id
+
+    async def marked(self, target: str, **fields: Any) -> RunId:
+        """A run of a task that leaves marks."""
+        args = {"marks": str(self.marks), **fields.pop("args", {})}
+        return await self.one(target, args=args, **fields)
+
+    def lines_of(self, name: str) -> list[str]:
+        """The lines that tasks have left under this name."""
+        path = self.marks / name
+        return path.read_text().split() if path.exists() else []
+
+    async def run(self, run_id: RunId) -> Run:
+        return await self.reader.get(ACME, run_id)
+
+    async def ended(self, run_id: RunId, deadline_seconds: float = 15.0) -> Run:
+        async def look() -> Run | None:
+            run = await self.run(run_id)
+            return run if run.state in ENDED else None
+
+        found = await wait_until(look, deadline_seconds, f"the end of run {run_id}")
+        assert found is not None
+        return found
+
+    async def began(self, name: str = "began", count: int = 1) -> list[str]:
+        return (
+            await wait_until(
+                lambda: lines if len(lines := self.lines_of(name)) >= count else None, 15.0, f"{count} × {name}"
+            )
+            or []
+        )
+
+    async def attempts(self, run_id: RunId) -> tuple[Attempt, ...]:
+        return await self.reader.attempts(ACME, run_id)
+
+    async def lines(self, run_id: RunId) -> tuple[LogLine, ...]:
+        return await self.reader.log_lines(ACME, run_id, (0, 0), 100_000)
+
+    async def cancel(self, run_id: RunId) -> None:
+        await self.control.cancel_if_live(ACME, run_id, AUDIT)
+        self.wakeups.announce("cancel")
+
+    async def rescue(self) -> int:
+        """One round of what the leader does."""
+        await self.workers.mark_lost(100)
+        lost = await self.claims.find_lost(60.0, 100)
+        decided = [decide_settlement(each.claimed, each.outcome, None, SystemRng(1)) for each in lost]
+        return sum(result.accepted for result in await self.claims.settle_batch(decided))
+
+    async def start(self, options: WorkerOptions = OPTIONS, **changes: Any) -> None:
+        """A worker in this process; its executors are processes all the same."""
+        stop = asyncio.Event()
+        task = asyncio.create_task(run_worker(_changed(options, changes), self.ports, stop=stop))
+        self._stops.append((stop, task))
+
+    async def stop(self) -> None:
+        """Drain all workers of this process."""
+        for stop, _ in self._stops:
+            stop.set()
+        for _, task in self._stops:
+            await asyncio.wait_for(task, 20)
+        self._stops = []
+
+    async def result(self) -> None:
+        """Wait for the last worker to end by itself; raises what it raised."""
+        _, task = self._stops.pop()
+        await asyncio.wait_for(task, 20)
+
+    def start_process(self, options: WorkerOptions = OPTIONS, **changes: Any) -> WorkerProcess:
+        log = self.marks / f"worker-{len(self._processes)}.log"
+        started = WorkerProcess(_changed(options, changes), self._url, log)
+        self._processes.append(started)
+        return started
+
+    async def close(self) -> None:
+        for process in self._processes:
+            process.end()
+        for _, task in self._stops:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in self._stops), return_exceptions=True)
+
+
+def _changed(options: WorkerOptions, changes: dict[str, Any]) -> WorkerOptions:
+    return msgspec.structs.replace(options, **changes)
+
+
+@pytest.fixture
+async def house(database: ClonedDatabase, api_pool: Pool, service_pool: Pool, tmp_path: Path) -> AsyncGenerator[House]:
+    await PostgresTenantStore(service_pool).create(
+        Tenant(ACME, "Acme", START, "root"), AuditEntry("root", "create", "tenant", ACME)
+    )
+    made = House(database, api_pool, service_pool, tmp_path)
+    yield made
+    await made.close()

@@ -1,0 +1,35 @@
+"""A worker as a process of its own: `python -m tests.integration.worker.worker_main OPTIONS_JSON SERVICE_URL`."""
+
+import asyncio
+import sys
+
+import msgspec
+
+from rota.adapters.system_clock import SystemClock
+from rota.adapters.system_ids import SystemIds
+from rota.adapters.system_rng import SystemRng
+from rota.storage.memory.wakeups import MemoryWakeups
+from rota.storage.postgres.connections import PoolOptions, open_pool
+from rota.storage.postgres.logins import Login
+from rota.storage.postgres.run_claims import PostgresRunClaims
+from rota.storage.postgres.workers import PostgresWorkerStore
+from rota.worker.options import WorkerOptions
+from rota.worker.process import run_worker
+from rota.worker.worker_ports import WorkerPorts
+
+
+async def main(options: WorkerOptions, url: str) -> None:
+    clock = SystemClock()
+    pool_options = PoolOptions(connections_max=4)
+    pool = await open_pool(url, Login.SERVICE, application_name="test worker", sleep=clock.sleep, options=pool_options)
+    ports = WorkerPorts(
+        PostgresRunClaims(pool), PostgresWorkerStore(pool), MemoryWakeups(), clock, SystemRng(), SystemIds()
+    )
+    try:
+        await run_worker(options, ports)
+    finally:
+        await pool.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(msgspec.json.decode(sys.argv[1], type=WorkerOptions), sys.argv[2]))
