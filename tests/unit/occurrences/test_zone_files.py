@@ -15,7 +15,7 @@ def zone_file(footer: str, *, offset: int = 0) -> bytes:
     """A zone with one type, no listed change, and a rule."""
     header = b"TZif2" + bytes(15)
     counts = struct.pack(">6I", 0, 0, 0, 0, 1, 4)
-    block = struct.pack(">iBB", offset, 0, 0) + b"XXX\0"
+    block = struct.pack(">iBB", offset, 0, 0) + b"LMT\0"
     return (header + counts + block) * 2 + f"\n{footer}\n".encode()
 
 

@@ -87,7 +87,7 @@ class Timeline:
         for effect in effects:
             if effect.ghost is not None:
                 candidates.append(_read(matcher, instant, effect.ghost))
-            if effect.pulled is not None and instant <= effect.start and _any_within(matcher, *effect.pulled):
+            if effect.pulled is not None and _any_within(matcher, *effect.pulled):
                 candidates.append(effect.start)
         return min((fire for fire in candidates if fire is not None), default=None)
 
