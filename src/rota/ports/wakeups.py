@@ -5,7 +5,10 @@ from typing import Protocol
 
 
 class Wakeups(Protocol):
-    """Topics: `queue:<name>`, `schedules`, `cancel`, `logs`. `announce` never blocks nor is inside a transaction."""
+    """Topics: `queue:<name>`, `schedules`, `cancel`, `logs`, `leader:<lease>`.
+
+    `announce` never blocks nor is inside a transaction.
+    """
 
     def announce(self, topic: str) -> None: ...
 
