@@ -57,8 +57,9 @@ gates: deps .venv/.dev ## the acceptance suites only: architecture, property, e2
 	@$(PYTEST) $(wildcard tests/architecture tests/property tests/e2e)
 
 .PHONY: bless
-bless: .venv/.dev ## rewrite the generated documents; commit only what you understand
+bless: .venv/.dev ## rewrite generated documents and golden files; commit only what you understand
 	@$(BIN)/python -m scripts.generate_docs
+	@BLESS=1 $(PYTEST) -q tests/golden
 
 .PHONY: deps
 deps: ## install the Debian packages that only tests need
