@@ -8,7 +8,7 @@ reason; one that breaks later, under executors that restart, is reported with ev
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import Generator, Sequence
 
 import structlog
 
@@ -34,11 +34,31 @@ async def run_worker(options: WorkerOptions, ports: WorkerPorts, *, stop: asynci
     wrong options, and for an app that cannot be loaded.
     """
     refuse_invalid(options)
+    lines = LogShipper(ports.claims, ports.clock)
+    outgoing = Outgoing(Settler(ports.claims, lines, ports.clock), lines, WardenLink(ports.clock))
     with contextlib.ExitStack() as stack:
         told = stop or stack.enter_context(_stop_on_signals())
-        async with _outgoing(ports) as outgoing:
-            await _incarnations(options, ports, outgoing, told)
-            await _say_last_words(outgoing)
+        living = asyncio.create_task(_live(options, ports, outgoing, told))
+        loops = [asyncio.create_task(work) for work in (outgoing.settler.run(), lines.run(), outgoing.warden.keep())]
+        try:
+            ended, _ = await asyncio.wait([living, *loops], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # The executors go first: the loops have something to tell until they are gone.
+            await _cancelled([living])
+            await _cancelled(loops)
+        for task in ended:
+            task.result()
+
+
+async def _cancelled(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+async def _live(options: WorkerOptions, ports: WorkerPorts, outgoing: Outgoing, stop: asyncio.Event) -> None:
+    await _incarnations(options, ports, outgoing, stop)
+    await _say_last_words(outgoing)
 
 
 async def _incarnations(options: WorkerOptions, ports: WorkerPorts, outgoing: Outgoing, stop: asyncio.Event) -> None:
@@ -65,22 +85,6 @@ async def _say_last_words(outgoing: Outgoing) -> None:
         await asyncio.wait_for(outgoing.settler.wait_idle(), LAST_WORDS_SECONDS_MAX)
     except TimeoutError:
         _log.warning("settlements_left", reason="the store did not answer in time; the runs will be rescued")
-
-
-@contextlib.asynccontextmanager
-async def _outgoing(ports: WorkerPorts) -> AsyncGenerator[Outgoing]:
-    """The loops that outlive incarnations. A defect in one of them ends the worker."""
-    lines = LogShipper(ports.claims, ports.clock)
-    outgoing = Outgoing(Settler(ports.claims, lines, ports.clock), lines, WardenLink(ports.clock))
-    async with asyncio.TaskGroup() as group:
-        loops = [
-            group.create_task(work) for work in (outgoing.settler.run(), outgoing.lines.run(), outgoing.warden.keep())
-        ]
-        try:
-            yield outgoing
-        finally:
-            for loop in loops:
-                loop.cancel()
 
 
 @contextlib.contextmanager

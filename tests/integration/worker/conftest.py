@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 import psutil
@@ -47,6 +47,16 @@ AT_ONCE = RetryPolicy(delays_seconds=(0.0, 0.0, 0.0))
 OPTIONS = WorkerOptions(
     app=HANDLERS, slots=8, executors=1, stop_grace_seconds=0.5, drain_seconds=10.0, retire_seconds_max=2.0
 )
+
+
+class Asked(TypedDict, total=False):
+    """What a test may want to be different about a run."""
+
+    args: dict[str, Any]
+    delay_seconds: float
+    timeout_seconds: float
+    soft_timeout_seconds: float
+    retry: RetryPolicy
 
 
 class WorkerProcess:
@@ -118,24 +128,26 @@ class House:
     def ports(self) -> WorkerPorts:
         return WorkerPorts(self.claims, self.workers, self.wakeups, self.clock, SystemRng(1), SystemIds())
 
-    async def enqueue(self, target: str | Target, count: int = 1, **fields: Any) -> list[RunId]:
-        """`args` go to the task, `queue` and `delay_seconds` to the run, everything else to the policy."""
-        args = fields.pop("args", {})
-        order = {name: fields.pop(name) for name in ("queue", "delay_seconds") if name in fields}
-        made = TaskTarget(target, args) if isinstance(target, str) else target
-        draft = RunDraft(ACME, made, RunPolicy(**fields), **order)
+    async def enqueue(self, target: str | Target, count: int = 1, **fields: Unpack[Asked]) -> list[RunId]:
+        made = TaskTarget(target, fields.get("args", {})) if isinstance(target, str) else target
+        policy = RunPolicy(
+            fields.get("timeout_seconds", 3600.0),
+            fields.get("soft_timeout_seconds"),
+            fields.get("retry", RetryPolicy()),
+        )
+        draft = RunDraft(ACME, made, policy, delay_seconds=fields.get("delay_seconds", 0.0))
         enqueued = await self.intake.enqueue(ACME, [draft] * count, AUDIT)
         self.wakeups.announce(f"queue:{draft.queue}")
         return [each.run_id for each in enqueued]
 
-    async def one(self, target: str | Target, **fields: Any) -> RunId:
+    async def one(self, target: str | Target, **fields: Unpack[Asked]) -> RunId:
         (run_id,) = await self.enqueue(target, **fields)
         return run_id
 
-    async def marked(self, target: str, **fields: Any) -> RunId:
+    async def marked(self, target: str, **fields: Unpack[Asked]) -> RunId:
         """A run of a task that leaves marks."""
-        args = {"marks": str(self.marks), **fields.pop("args", {})}
-        return await self.one(target, args=args, **fields)
+        fields["args"] = {"marks": str(self.marks), **fields.get("args", {})}
+        return await self.one(target, **fields)
 
     def lines_of(self, name: str) -> list[str]:
         """The lines that tasks have left under this name."""
@@ -179,7 +191,7 @@ class House:
         decided = [decide_settlement(each.claimed, each.outcome, None, SystemRng(1)) for each in lost]
         return sum(result.accepted for result in await self.claims.settle_batch(decided))
 
-    async def start(self, options: WorkerOptions = OPTIONS, **changes: Any) -> None:
+    async def start(self, options: WorkerOptions = OPTIONS, **changes: object) -> None:
         """A worker in this process; its executors are processes all the same."""
         stop = asyncio.Event()
         task = asyncio.create_task(run_worker(_changed(options, changes), self.ports, stop=stop))
@@ -198,7 +210,7 @@ class House:
         _, task = self._stops.pop()
         await asyncio.wait_for(task, 20)
 
-    def start_process(self, options: WorkerOptions = OPTIONS, **changes: Any) -> WorkerProcess:
+    def start_process(self, options: WorkerOptions = OPTIONS, **changes: object) -> WorkerProcess:
         log = self.marks / f"worker-{len(self._processes)}.log"
         started = WorkerProcess(_changed(options, changes), self._url, log)
         self._processes.append(started)
@@ -212,7 +224,7 @@ class House:
         await asyncio.gather(*(task for _, task in self._stops), return_exceptions=True)
 
 
-def _changed(options: WorkerOptions, changes: dict[str, Any]) -> WorkerOptions:
+def _changed(options: WorkerOptions, changes: dict[str, object]) -> WorkerOptions:
     return msgspec.structs.replace(options, **changes)
 
 

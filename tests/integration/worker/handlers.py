@@ -112,7 +112,7 @@ async def fork(marks: str) -> str:
     child = os.fork()
     if child == 0:
         return "child"
-    os.waitpid(child, 0)
+    await asyncio.to_thread(os.waitpid, child, 0)
     mark(marks, "parent")
     return "parent"
 
@@ -155,7 +155,7 @@ def soft(ctx: Context) -> str:
 
 
 @app.task(name="own_process", process=True)
-def own_process(marks: str, hang: bool = False) -> int:
+def own_process(marks: str, *, hang: bool = False) -> int:
     mark(marks, "began")
     if hang:
         threading.Event().wait()

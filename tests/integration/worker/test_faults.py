@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from rota.domain.policies import RetryPolicy
-from tests.integration.worker.conftest import AT_ONCE, House, is_alive
+from tests.integration.worker.conftest import ACME, AT_ONCE, AUDIT, House, is_alive
 from tests.support.waiting import wait_until
 
 ONCE = RetryPolicy(attempts_max=1)
@@ -112,16 +112,10 @@ async def test_a_cancellation_without_a_wake_up_comes_with_the_next_renewal(hous
     await house.began()
     began_at = asyncio.get_running_loop().time()
 
-    await house.control.cancel_if_live(*_named(run_id))
+    await house.control.cancel_if_live(ACME, run_id, AUDIT)
     await house.ended(run_id)
 
     assert asyncio.get_running_loop().time() - began_at < 2.0
-
-
-def _named(run_id: str) -> tuple[object, object, object]:
-    from tests.integration.worker.conftest import ACME, AUDIT
-
-    return ACME, run_id, AUDIT
 
 
 async def test_a_handler_that_ends_its_process_is_lost_a_bounded_number_of_times(house: House) -> None:
@@ -242,7 +236,7 @@ async def test_a_thawed_supervisor_has_its_completions_refused_and_begins_anew(h
     (before,) = await house.workers.list_recent(10)
 
     worker.signal(signal.SIGSTOP)
-    await wait_until(lambda: house.rescue(), 10, "the rescue")
+    await wait_until(house.rescue, 10, "the rescue")
     rescued = await house.run(run_id)
     worker.signal(signal.SIGCONT)
     await house.began(count=2)
