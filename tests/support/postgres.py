@@ -112,7 +112,8 @@ class TestServer:
         name = f"test_{os.getpid()}_{next(self._numbers)}"
         # A template hands down its content, not the rights that were granted on itself.
         await self._as_admin(
-            f"CREATE DATABASE {name} TEMPLATE {template}", f"GRANT CREATE, TEMPORARY ON DATABASE {name} TO rota_owner"
+            f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY",
+            f"GRANT CREATE, TEMPORARY ON DATABASE {name} TO rota_owner",
         )
         return self._described(name)
 
