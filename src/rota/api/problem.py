@@ -13,6 +13,7 @@ PROBLEM_CONTENT_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:rota:error:"
 RATE_LIMITED_RETRY_AFTER_SECONDS = 5
 
+_NOT_FOUND_DETAIL = "what the path names does not exist, or is not the token's to see"
 _BUG_DETAIL = "Rota failed in a way that its code rules out; the log has the rest under this request id"
 
 
@@ -42,7 +43,7 @@ def describe(error: BaseException, request_id: str, instance: str) -> Failure:
     meaning = CATALOGUE[code]
     detail = error.detail if isinstance(error, RotaError) and code != "INTERNAL" else _BUG_DETAIL
     if code == "NOT_FOUND":
-        detail = f"{instance} does not exist, or is not the token's to see"
+        detail = _NOT_FOUND_DETAIL
     problems = error.problems if isinstance(error, DomainError) else ()
     problem = Problem(
         TYPE_PREFIX + code.lower(),

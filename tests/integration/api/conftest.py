@@ -15,7 +15,7 @@ async def empty_world(api_pool: Pool, service_pool: Pool, owner_pool: Pool) -> A
         yield world
 
 
-@pytest.fixture
-async def world(empty_world: World) -> World:
+@pytest.fixture(name="world")
+async def furnished_world(empty_world: World) -> World:
     await furnish(empty_world)
     return empty_world

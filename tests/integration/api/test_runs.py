@@ -1,0 +1,172 @@
+from typing import Any
+
+import pytest
+
+from rota.domain.ids import RunId
+from tests.integration.api.raw_asgi import answered, exchange
+from tests.integration.api.world import ACME, World, execute_once
+
+RUN_KEYS = {
+    "id", "tenant_id", "schedule_id", "trigger_id", "fire_at", "due_at", "state", "reason", "attempts_count",
+    "started_at", "finished_at", "result", "error",
+}  # fmt: skip
+
+
+async def enqueue(world: World, **body: object) -> dict[str, Any]:
+    answer = await world.call("POST", "/runs", {"task": "report", **body}, role="operator")
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+async def test_a_run_is_enqueued_and_its_queue_is_told(empty_world: World) -> None:
+    run = await enqueue(empty_world, args={"n": 1}, queue="slow", priority=3)
+    assert set(run) >= RUN_KEYS
+    assert (run["state"], run["queue"], run["priority"], run["attempts_count"]) == ("queued", "slow", 3, 0)
+    assert run["target"] == {"kind": "task", "task": "report", "args": {"n": 1}}
+    assert (run["result"], run["error"], run["tenant_id"]) == (None, None, "acme")
+    assert empty_world.wakeups.topics[-1] == "queue:slow"
+    later = await enqueue(empty_world, delay_seconds=600)
+    assert later["state"] == "scheduled"
+
+
+async def test_a_target_may_stand_instead_of_a_task(empty_world: World) -> None:
+    target = {"kind": "http", "url": "https://example.org/hook", "body": {"a": 1}}
+    answer = await empty_world.call("POST", "/runs", {"target": target})
+    assert answer.json()["target"] == {**target, "method": "POST", "headers": {}}
+    for body, field in (({}, "task"), ({"task": "x", "target": target}, "task"), ({"args": {}, "task": None}, "task")):
+        refused = await empty_world.call("POST", "/runs", body)
+        assert [one["field"] for one in refused.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize("where", ["body", "header"])
+async def test_a_known_key_answers_the_run_that_has_it(empty_world: World, where: str) -> None:
+    body: dict[str, object] = {"task": "report", "args": {"n": 1}}
+    headers = {"Idempotency-Key": "k1"} if where == "header" else {}
+    body |= {} if where == "header" else {"idempotency_key": "k1"}
+    first = await empty_world.call("POST", "/runs", body, headers=headers)
+    second = await empty_world.call("POST", "/runs", body, headers=headers)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json()["id"] == second.json()["id"]
+    assert first.json()["idempotency_key"] == "k1"
+    for change in ({"args": {"n": 2}}, {"priority": 1}, {"queue": "b"}, {"delay_seconds": 5}, {"task": "other"}):
+        other = await empty_world.call("POST", "/runs", {**body, **change}, headers=headers)
+        assert (other.status_code, other.json()["code"]) == (409, "IDEMPOTENCY_MISMATCH")
+    assert (await empty_world.call("GET", "/runs")).json()["total_count"] == 1
+
+
+async def test_one_key_in_two_places_must_be_one_key(empty_world: World) -> None:
+    body = {"task": "report", "idempotency_key": "a"}
+    refused = await empty_world.call("POST", "/runs", body, headers={"Idempotency-Key": "b"})
+    assert [one["field"] for one in refused.json()["errors"]] == ["idempotency_key"]
+    for key in ("", "x" * 256, "é"):
+        headers = {**empty_world.auth(), "Idempotency-Key": key, "Content-Type": "application/json"}
+        if key.isascii():
+            answer = await answered(empty_world.app, "POST", "/api/v1/runs", headers, b'{"task":"report"}')
+            assert answer.json()["code"] == "MALFORMED_REQUEST"
+
+
+async def test_many_runs_are_stored_all_or_none(empty_world: World) -> None:
+    runs = [{"task": "report", "args": {"n": n}, "idempotency_key": f"k{n % 3}"} for n in range(3)]
+    made = (await empty_world.call("POST", "/runs", [*runs, runs[0]])).json()
+    assert (made["created_count"], len(made["items"])) == (3, 4)
+    assert made["items"][3] == {"run_id": made["items"][0]["run_id"], "created": False}
+    wrong = await empty_world.call("POST", "/runs", [runs[0], {"task": "report", "priority": 77}, {"task": 5}])
+    assert wrong.json()["errors"][0]["field"] == "[2].task"
+    wrong = await empty_world.call("POST", "/runs", [runs[0], {"task": "report", "priority": 77}, {"task": ""}])
+    assert [one["field"] for one in wrong.json()["errors"]] == ["[1].priority", "[2].task"]
+    clash = await empty_world.call("POST", "/runs", [{"task": "new"}, {**runs[0], "args": {}}])
+    assert clash.json()["code"] == "IDEMPOTENCY_MISMATCH"
+    assert (await empty_world.call("POST", "/runs", [])).status_code == 422
+    assert (await empty_world.call("GET", "/runs")).json()["total_count"] == 3
+
+
+async def test_ten_thousand_runs_go_in_at_once_and_one_more_does_not(empty_world: World) -> None:
+    runs = [{"task": "report", "args": {"n": n}} for n in range(10_001)]
+    made = await empty_world.call("POST", "/runs", runs[:-1])
+    assert made.json()["created_count"] == 10_000
+    assert (await empty_world.call("POST", "/runs", runs)).status_code == 422
+
+
+async def test_a_finished_run_shows_its_attempts_and_lines(world: World) -> None:
+    run = (await world.call("GET", f"/runs/{world.ids['run_id']}", role="viewer")).json()
+    assert (run["state"], run["result"], run["attempts_count"]) == ("succeeded", {"rows": 3}, 1)
+    attempts = (await world.call("GET", f"/runs/{run['id']}/attempts")).json()
+    assert (attempts["total_count"], attempts["items"][0]["outcome"]) == (1, "succeeded")
+    page = (await world.call("GET", f"/runs/{run['id']}/logs?limit=1")).json()
+    assert ([one["text"] for one in page["items"]], page["has_more"]) == (["line 0"], True)
+    rest = (await world.call("GET", f"/runs/{run['id']}/logs?after={page['next_cursor']}")).json()
+    assert ([one["text"] for one in rest["items"]], rest["next_cursor"]) == (["line 1"], None)
+    for wrong in ("x", "1", "1.x", "-1.0"):
+        answer = await world.call("GET", f"/runs/{run['id']}/logs?after={wrong}")
+        assert [one["field"] for one in answer.json()["errors"]] == ["after"]
+
+
+async def test_cancelling_and_retrying_obey_the_state(world: World) -> None:
+    waiting = await enqueue(world)
+    assert (await world.call("POST", f"/runs/{waiting['id']}/retry")).json()["code"] == "STATE_CONFLICT"
+    cancelled = (await world.call("POST", f"/runs/{waiting['id']}/cancel", {}, role="operator")).json()
+    assert cancelled["state"] == "cancelled"
+    assert "cancel" in world.wakeups.topics
+    assert (await world.call("POST", f"/runs/{waiting['id']}/cancel")).json()["code"] == "STATE_CONFLICT"
+    again = await world.call("POST", f"/runs/{world.ids['run_id']}/retry", role="operator")
+    assert (again.status_code, again.json()["retry_of"]) == (201, world.ids["run_id"])
+
+
+async def test_runs_are_listed_newest_first_by_every_filter(world: World) -> None:
+    scheduled = (await world.call("POST", f"/schedules/{world.ids['schedule_id']}/trigger")).json()
+    everything = (await world.call("GET", "/runs")).json()
+    assert [one["id"] for one in everything["items"]] == sorted((one["id"] for one in everything["items"]), reverse=True)
+    for query, count in {
+        f"schedule_id={world.ids['schedule_id']}": 1,
+        "state=succeeded": 1,
+        "state=scheduled": 1,
+        "state=failed": 0,
+        "queue=default": 3,
+        "queue=nope": 0,
+        "task=report": 3,
+        "created_after=2099-01-01T00:00:00Z": 0,
+    }.items():
+        found = (await world.call("GET", f"/runs?{query}")).json()
+        assert (found["total_count"], len(found["items"])) == (count, count), query
+    pages = [(await world.call("GET", "/runs?limit=2")).json()]
+    pages.append((await world.call("GET", f"/runs?limit=2&cursor={pages[0]['next_cursor']}")).json())
+    assert [one["id"] for page in pages for one in page["items"]] == [one["id"] for one in everything["items"]]
+    assert scheduled["id"] in str(pages)
+
+
+async def test_the_lines_of_a_run_are_followed_until_it_ends(empty_world: World) -> None:
+    run = await enqueue(empty_world)
+    path = f"/api/v1/runs/{run['id']}/logs/stream"
+    async with exchange(empty_world.app, "GET", path, empty_world.auth("viewer")) as stream:
+        await execute_once(empty_world, RunId(run["id"]), "fail")
+        await stream.until(lambda one: one.ended)
+        frames = stream.frames
+    assert [frame["event"] for frame in frames] == ["line", "line", "end"]
+    assert [frame.get("id") for frame in frames] == ["1.0", "1.1", None]
+    assert '"state":"failed"' in frames[-1]["data"]
+    headers = {**empty_world.auth("viewer"), "Last-Event-ID": "1.0"}
+    async with exchange(empty_world.app, "GET", path, headers) as resumed:
+        await resumed.until(lambda one: one.ended)
+        assert [frame.get("id") for frame in resumed.frames] == ["1.1", None]
+
+
+async def test_a_stream_ends_with_its_token(empty_world: World) -> None:
+    run = await enqueue(empty_world)
+    issued = (await empty_world.call("POST", "/tokens", {"name": "short", "role": "viewer"})).json()
+    path = f"/api/v1/runs/{run['id']}/logs/stream"
+    headers = {"Authorization": f"Bearer {issued['secret']}"}
+    async with exchange(empty_world.app, "GET", path, headers) as stream:
+        await stream.until(lambda one: b"retry" in one.body)
+        await empty_world.call("POST", f"/tokens/{issued['id']}/revoke")
+        await stream.until(lambda one: one.ended)
+        assert (stream.frames[-1]["event"], "UNAUTHENTICATED" in stream.frames[-1]["data"]) == ("error", True)
+
+
+async def test_open_streams_end_when_the_server_stops(empty_world: World) -> None:
+    run = await enqueue(empty_world)
+    path = f"/api/v1/runs/{run['id']}/logs/stream"
+    async with exchange(empty_world.app, "GET", path, empty_world.auth()) as stream:
+        await stream.until(lambda one: b"retry" in one.body)
+        empty_world.app.state.streams.close()
+        await stream.until(lambda one: one.ended)
+    assert ACME not in stream.body.decode()
