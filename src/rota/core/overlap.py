@@ -2,8 +2,8 @@
 
     skip            no run while one is queued or running
     queue_one       one run may wait
-    queue_all       all may wait, up to `WAITING_MAX`
-    allow           all run at once; `WAITING_MAX` bounds what piles up in the queue
+    queue_all       all may wait, up to `LIVE_MAX`
+    allow           all run at once; `LIVE_MAX` bounds what piles up in the queue
     cancel_running  the newest firing wins: runs that are live are cancelled, firings that are older are superseded
 
 It admits and refuses; that waiting runs of queue_one and queue_all start one after another is the claim's duty.
@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from rota.domain.policies import Overlap
 
-WAITING_MAX = 10_000
+# Stores count the live runs of a schedule no further than this.
+LIVE_MAX = 1_000
 
 
 class LiveRuns(Struct, frozen=True):
@@ -41,7 +42,8 @@ def refusal(overlap: Overlap, live: LiveRuns) -> str | None:
         case "queue_one":
             return f"skipped: one waits already, {live} (overlap queue_one)" if live.queued else None
         case "queue_all" | "allow":
-            full = live.queued >= WAITING_MAX
-            return f"skipped: {live}, at most {WAITING_MAX} may wait (overlap {overlap})" if full else None
+            # Many that run are welcome; that some of so many wait means that workers cannot keep up.
+            full = live.count >= LIVE_MAX and live.queued > 0
+            return f"skipped: {live}, and no more than {LIVE_MAX} may pile up (overlap {overlap})" if full else None
         case "cancel_running":
             return None

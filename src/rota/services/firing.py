@@ -70,6 +70,11 @@ class Firing:
             self._limit = max(1, self._limit // 2)
             raise
         self._limit = min(TRIGGERS_PER_BATCH_MAX, self._limit * 2)
+        self._announce(result, cancels=any(advance.cancel_live for advance in advances))
+        return result
+
+    def _announce(self, result: FiringResult, *, cancels: bool) -> None:
         for queue in result.queues:
             self._wakeups.announce(f"queue:{queue}")
-        return result
+        if cancels:
+            self._wakeups.announce("cancel")

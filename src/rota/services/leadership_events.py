@@ -4,6 +4,7 @@ A record that cannot be stored is tried again with the next change or after a wh
 none. The leases table stays the truth about who leads.
 """
 
+from rota.domain.errors import Unavailable
 from rota.domain.event import EventDraft
 from rota.ports.clock import Clock
 from rota.ports.tenant_store import EventStore
@@ -33,10 +34,15 @@ class LeadershipEvents:
 
     async def tell(self) -> None:
         """Stores what has happened so far; also called once more when the process ends."""
-        self._untold += [self._event(change) for change in self._election.take_changes()]
-        if self._untold:
-            await self._events.append(tuple(self._untold))
-            self._untold.clear()
+        told = [*self._untold, *(self._event(change) for change in self._election.take_changes())]
+        self._untold = []
+        if not told:
+            return
+        try:
+            await self._events.append(tuple(told))
+        except Unavailable:
+            self._untold = told
+            raise
 
     def _event(self, change: LeadershipChange) -> EventDraft:
         name = "LeaderElected" if change.gained else "LeaderResigned"

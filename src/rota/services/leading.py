@@ -40,6 +40,7 @@ class Leading:
         self._clock = clock
         self._changed = election.subscribe()
         self._schedules = wakeups.subscribe("schedules")
+        self._rounds_in_vain = 0
 
     async def run(self) -> None:
         """Until it is cancelled. Raises Unavailable; the next run begins with a look."""
@@ -61,8 +62,17 @@ class Leading:
             await self._rescuing.rescue()
         if next_fire is not None and next_fire <= 0:
             fired = await self._firing.fire_due()
-            # Nothing advanced although something was due: it was changed underneath, or another process leads now.
-            return 0.0 if fired.triggers_advanced else LOOK_SPACING_SECONDS
+            return self._pause_after(fired.triggers_advanced)
         if next_fire is None:
             return POLL_SECONDS
         return min(POLL_SECONDS, next_fire + PAST_DUE_SECONDS)
+
+    def _pause_after(self, advanced: int) -> float:
+        """None, unless nothing advanced although something was due: then ever longer, not to ask in vain for ever.
+
+        It was changed underneath, another process leads now, or the store holds a trigger that nobody may fire.
+        """
+        self._rounds_in_vain = 0 if advanced else self._rounds_in_vain + 1
+        if advanced:
+            return 0.0
+        return min(POLL_SECONDS, LOOK_SPACING_SECONDS * 2 ** min(self._rounds_in_vain, 10))

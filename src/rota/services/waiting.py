@@ -10,8 +10,8 @@ async def wait_for_any(events: Sequence[asyncio.Event], clock: Clock, seconds: f
     """Returns when one of `events` is set, or after `seconds`; clears nothing."""
     if any(event.is_set() for event in events):
         return
-    waiters: list[asyncio.Future[bool]] = [asyncio.ensure_future(event.wait()) for event in events]
-    waiters.append(asyncio.ensure_future(_slept(clock, seconds)))
+    waiters = [asyncio.create_task(_told(event)) for event in events]
+    waiters.append(asyncio.create_task(_slept(clock, seconds)))
     try:
         await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -20,6 +20,9 @@ async def wait_for_any(events: Sequence[asyncio.Event], clock: Clock, seconds: f
         await asyncio.gather(*waiters, return_exceptions=True)
 
 
-async def _slept(clock: Clock, seconds: float) -> bool:
+async def _told(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def _slept(clock: Clock, seconds: float) -> None:
     await clock.sleep(max(0.0, seconds))
-    return True
