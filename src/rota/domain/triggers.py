@@ -20,7 +20,7 @@ class Calendar(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     A day is excluded when `exclude_dates` or `exclude_annual` ("12-25", each year) names it, or when `weekdays` is not
     empty and lacks it. `include_dates` overrides all three. `timezone` decides which date an instant falls on; without
     it the trigger's own zone does, or UTC where the trigger has none. A firing on an excluded day is dropped ("skip")
-    or made at the same local time of the next day that is allowed ("next_allowed_day").
+    or made at the same local time of the next day that is allowed, at most 31 days later ("next_allowed_day").
     """
 
     exclude_dates: tuple[date, ...] = ()

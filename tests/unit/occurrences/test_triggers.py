@@ -85,6 +85,30 @@ def test_an_included_date_overrides_every_exclusion() -> None:
     )
 
 
+def test_a_fire_moved_into_a_skipped_hour_is_made_right_after_it() -> None:
+    calendar = Calendar(exclude_dates=(date(2026, 3, 28),), on_excluded="next_allowed_day")
+    trigger = CronTrigger("30 2 28 * *", timezone="Europe/Paris", calendar=calendar)
+
+    assert next_after(trigger, datetime(2026, 3, 1, tzinfo=UTC)) == datetime(2026, 3, 29, 1, tzinfo=UTC)
+
+
+def test_midnight_after_an_excluded_day_of_23_hours_is_kept() -> None:
+    calendar = Calendar(exclude_dates=(date(2026, 3, 29),))
+    trigger = CronTrigger("0 0 * * *", timezone="Europe/Paris", calendar=calendar)
+
+    assert next_after(trigger, datetime(2026, 3, 28, 12, tzinfo=UTC)) == datetime(2026, 3, 29, 22, tzinfo=UTC)
+
+
+def test_a_fire_is_not_moved_farther_than_a_month() -> None:
+    closed = tuple(date(2026, 3, 1) + timedelta(days=number) for number in range(40))
+    calendar = Calendar(exclude_dates=closed, on_excluded="next_allowed_day")
+    too_far = CronTrigger("0 9 9 3 *", calendar=calendar, end_at=datetime(2026, 12, 31, tzinfo=UTC))
+    near_enough = CronTrigger("0 9 10 3 *", calendar=calendar, end_at=datetime(2026, 12, 31, tzinfo=UTC))
+
+    assert next_after(too_far, ANCHOR) is None
+    assert next_after(near_enough, ANCHOR) == datetime(2026, 4, 10, 9, tzinfo=UTC)
+
+
 def test_jitter_is_the_same_in_every_process_and_differs_between_runs() -> None:
     offsets = [jitter_offset("trigger-1", ANCHOR + number * SECOND, 60.0) for number in range(1_000)]
 

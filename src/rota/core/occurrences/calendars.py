@@ -21,8 +21,11 @@ from rota.domain.triggers import Calendar
 EXCLUDED_DAYS_MAX: Final = 4_000
 """So many excluded days one after the other end a search: such a calendar lets nothing through."""
 
+MOVED_DAYS_MAX: Final = 31
+"""A fire is not moved farther than this; beyond, it is dropped. So one answer looks at so many days only."""
+
 REPEATS_MAX: Final = 20_000
-"""Fires in one repeated hour that may map to a time already past (3 h of seconds and some)."""
+"""Where a landing day repeats an hour, so many fires may map to times already past (3 h of seconds, and more)."""
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _THURSDAY: Final = 3
@@ -64,16 +67,16 @@ class DayRule:
         return None
 
     def next_allowed(self, day: int) -> int | None:
-        """The first allowed day after `day`."""
-        for later in range(day + 1, day + 1 + EXCLUDED_DAYS_MAX):
+        """The first allowed day after `day` within `MOVED_DAYS_MAX`; None where there is none."""
+        for later in range(day + 1, day + 1 + MOVED_DAYS_MAX):
             if self.refusal(later) is None:
                 return later
         return None
 
     def first_of_run(self, day: int) -> int:
-        """The first of the excluded days that end just before `day`; `day` itself where there is none."""
+        """The first of the excluded days whose fires may be moved to `day`; `day` itself where there is none."""
         first = day
-        while day - first < EXCLUDED_DAYS_MAX and self.refusal(first - 1) is not None:
+        while day - first < MOVED_DAYS_MAX and self.refusal(first - 1) is not None:
             first -= 1
         return first
 
@@ -128,7 +131,8 @@ class MovingSource:
                 continue
             landing = self.rule.next_allowed(day)
             if landing is None:
-                return None
+                cursor = self.rule.day_end_us(fire) - 1
+                continue
             cursor = max(after_us, self.rule.day_start_us(landing) - 1)
             moved = self._first_moved(day, landing, after_us)
             if moved is not None:
@@ -157,7 +161,7 @@ class MovingSource:
     def _first_moved_from(self, day: int, landing: int, after_us: int) -> int | None:
         """The first fire after `after_us` among those of `day` moved to `landing`."""
         zone = self.rule.zone
-        reached = zone.local_reached(after_us // SECOND_US) - landing * DAY_SECONDS
+        reached = zone.local(after_us // SECOND_US) - landing * DAY_SECONDS
         if reached >= DAY_SECONDS:
             return None
         begin = day * DAY_SECONDS + max(reached, 0)

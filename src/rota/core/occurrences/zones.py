@@ -67,12 +67,6 @@ class Zone:
         """What the local clock shows."""
         return instant + self.offsets[self._place(instant)]
 
-    def local_reached(self, instant: int) -> int:
-        """The latest local second shown so far; ahead of the clock just after it was set back."""
-        place = self._place(instant)
-        shown = instant + self.offsets[place]
-        return shown if place == 0 else max(shown, self.starts[place] + self.offsets[place - 1])
-
     def instant(self, local: int) -> int:
         """The first instant at which the local clock shows `local`, or has just jumped over it."""
         place = self._place(local - self.offset_high)
