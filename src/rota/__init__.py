@@ -20,6 +20,8 @@ _SDK = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "testing":
+        return import_module("rota.worker.testing")
     if name not in _SDK:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_SDK[name]), name)

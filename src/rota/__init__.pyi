@@ -1,4 +1,5 @@
 from rota.domain.policies import RetryPolicy as RetryPolicy
+from rota.worker import testing as testing
 from rota.worker.app import App as App
 from rota.worker.context import Context as Context
 from rota.worker.outcomes import Cancel as Cancel

@@ -34,6 +34,7 @@ from rota.worker.protocol import (
 )
 
 RECEIVE_BYTES = 65_536
+SAMPLES = "rota.worker.samples"
 
 
 def main(arguments: list[str]) -> int:
@@ -70,7 +71,9 @@ def _apps(hello: Hello) -> list[App]:
         allow_targets=hello.allow_targets,
         stop_grace_seconds=hello.stop_grace_seconds,
     )
-    return [builtin] if hello.app is None else [builtin, load_app(hello.app)]
+    named = [SAMPLES] if hello.samples else []
+    named += [hello.app] if hello.app not in {None, SAMPLES} else []
+    return [builtin, *(load_app(path) for path in named)]
 
 
 def _received(connection: socket.socket) -> Iterator[ToExecutor]:

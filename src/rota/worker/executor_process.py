@@ -29,6 +29,7 @@ OnMessage: TypeAlias = Callable[[int, FromExecutor], None]
 
 # How long to wait for the end of the pipe after the process has ended: a stray child may hold it open.
 LAST_WORDS_SECONDS = 0.5
+ADDRESS_PREFIX = "ROTA_DATABASE_"
 
 
 class ExecutorProcess:
@@ -52,6 +53,7 @@ class ExecutorProcess:
                 "rota.worker.executor",
                 str(theirs.fileno()),
                 stdin=DEVNULL,
+                env=_environment(),
                 pass_fds=(theirs.fileno(),),
             )
         except BaseException:
@@ -96,7 +98,9 @@ class ExecutorProcess:
     async def _connect(self, ours: socket.socket, on_message: OnMessage) -> None:
         loop = asyncio.get_running_loop()
         ours.setblocking(False)
-        transport, _ = await loop.create_connection(lambda: _Pipe(self._pipe_ended, self._heard(on_message)), sock=ours)
+        transport, _ = await loop.create_unix_connection(
+            lambda: _Pipe(self._pipe_ended, self._heard(on_message)), sock=ours
+        )
         self._transport = transport
 
     def _heard(self, on_message: OnMessage) -> Callable[[FromExecutor], None]:
@@ -111,6 +115,11 @@ class ExecutorProcess:
                 on_message(self.number, message)
 
         return hear
+
+
+def _environment() -> dict[str, str]:
+    """Ours without the addresses of databases: handlers have no business there."""
+    return {name: text for name, text in os.environ.items() if not name.startswith(ADDRESS_PREFIX)}
 
 
 class _Pipe(asyncio.Protocol):

@@ -20,7 +20,8 @@ LEASE_SECONDS_MIN = 1.0
 
 
 class WorkerOptions(Struct, frozen=True, forbid_unknown_fields=True):
-    """`app` is `module:attribute`; without it only the built-in tasks are known. `name` is for people.
+    """`app` is `module:attribute`; without it only the built-in tasks are known. `samples` adds
+    `rota.worker.samples`. `name` is for people.
 
     The lease is renewed every `renew_seconds` and trusted until *request sent* + `lease_seconds` − `margin_seconds`:
     by then every executor is dead, so the margin covers killing them. `stop_grace_seconds` is what a handler has
@@ -31,6 +32,7 @@ class WorkerOptions(Struct, frozen=True, forbid_unknown_fields=True):
     slots: int = 16
     executors: int = 2
     app: str | None = None
+    samples: bool = False
     name: str = ""
     allow_exec: bool = False
     allow_targets: tuple[str, ...] = ()
@@ -58,6 +60,7 @@ class WorkerOptions(Struct, frozen=True, forbid_unknown_fields=True):
         """What each executor is told. A command is killed before its own attempt would be given up."""
         return Hello(
             app=self.app,
+            samples=self.samples,
             allow_exec=self.allow_exec,
             allow_targets=self.allow_targets,
             threads=self.slots,

@@ -51,6 +51,7 @@ class Hello(Struct, frozen=True, tag="hello"):
     """The first word to an executor: what to load and what to allow."""
 
     app: str | None
+    samples: bool
     allow_exec: bool
     allow_targets: tuple[str, ...]
     threads: int

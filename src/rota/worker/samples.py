@@ -16,7 +16,7 @@ from rota.worker.outcomes import Failure
 app = App("samples")
 
 COUNT_MAX = 600
-ENTRIES_MAX = 2_000
+MOUNTS_MAX = 20
 GIB = 1 << 30
 
 
@@ -30,31 +30,27 @@ def host_heartbeat(ctx: Context) -> dict[str, Any]:
 
 
 @app.task(name="samples.disk_report", timeout_seconds=60)
-def disk_report(
-    ctx: Context, path: str = tempfile.gettempdir(), warn_below_percent: float = 5.0
-) -> dict[str, Any] | Failure:
-    """Free space where `path` is, and the largest entries right below it. Little space is a failure."""
-    usage = shutil.disk_usage(path)
-    free_percent = 100 * usage.free / usage.total
-    ctx.log.info("%s: %.1f of %.1f GiB free (%.0f %%)", path, usage.free / GIB, usage.total / GIB, free_percent)
-    largest = sorted(_sizes(ctx, Path(path)), key=lambda entry: -entry[1])[:5]
-    for name, size in largest:
-        ctx.log.info("%12.1f KiB  %s", size / 1024, name)
-    if free_percent < warn_below_percent:
-        return Failure(f"only {free_percent:.1f} % of {path} is free; less than {warn_below_percent:g} %")
-    return {
-        "free_percent": round(free_percent, 1),
-        "largest": [{"name": name, "bytes": size} for name, size in largest],
-    }
+def disk_report(ctx: Context, warn_below_percent: float = 2.0) -> dict[str, Any] | Failure:
+    """How full each disk is. Too little space on one of them is a failure that names it."""
+    free: dict[str, float] = {}
+    for mount in _mounts():
+        ctx.check_cancelled()
+        usage = shutil.disk_usage(mount)
+        free[mount] = round(100 * usage.free / max(1, usage.total), 1)
+        ctx.log.info("%s: %.1f of %.1f GiB free (%.1f %%)", mount, usage.free / GIB, usage.total / GIB, free[mount])
+    short = [mount for mount, percent in free.items() if percent < warn_below_percent]
+    if short:
+        return Failure(f"less than {warn_below_percent:g} % is free on {', '.join(short)}", retryable=False)
+    return {"free_percent": free}
 
 
 @app.task(name="samples.slow_count", timeout_seconds=COUNT_MAX + 60)
-async def slow_count(ctx: Context, to: int = 10, pause_seconds: float = 1.0) -> dict[str, int]:
+async def slow_count(ctx: Context, steps: int = 10, pause_seconds: float = 1.0) -> dict[str, int]:
     """Counts in its log, one line per step: something to follow, and to cancel."""
-    for number in range(1, min(to, COUNT_MAX) + 1):
-        ctx.log.info("%d of %d", number, to)
+    for number in range(1, min(steps, COUNT_MAX) + 1):
+        ctx.log.info("%d of %d", number, steps)
         await ctx.sleep(pause_seconds)
-    return {"counted": min(to, COUNT_MAX)}
+    return {"counted": min(steps, COUNT_MAX)}
 
 
 @app.task(
@@ -72,17 +68,7 @@ def flaky(ctx: Context, fails_percent: int = 60) -> dict[str, Any]:
     return {"rolled": roll, "attempts": ctx.attempt_no}
 
 
-def _sizes(ctx: Context, directory: Path) -> list[tuple[str, int]]:
-    """Files as they are, directories by the files directly in them; bounded, and without what may not be read."""
-    sizes: list[tuple[str, int]] = []
-    for count, entry in enumerate(sorted(directory.iterdir())):
-        ctx.check_cancelled()
-        if count >= ENTRIES_MAX:
-            ctx.log.warning("only the first %d entries were looked at", ENTRIES_MAX)
-            break
-        try:
-            files = [child for child in entry.iterdir() if child.is_file()] if entry.is_dir() else [entry]
-            sizes.append((entry.name, sum(file.lstat().st_size for file in files)))
-        except OSError:
-            continue
-    return sizes
+def _mounts() -> list[str]:
+    """Where disks are mounted; in a container there may be none to see, and then it is the directory for files."""
+    mounts = {part.mountpoint for part in psutil.disk_partitions() if Path(part.mountpoint).is_dir()}
+    return sorted(mounts)[:MOUNTS_MAX] or [tempfile.gettempdir()]

@@ -331,7 +331,7 @@ def _next_check(session: Session) -> float:
         chain(
             _deadlines_of_attempts(session.attempts.values()),
             _deadlines_of_executors(session.executors.values()),
-            (session.work_due_at, session.drain_until or NEVER),
+            (session.work_due_at, NEVER if session.drain_until is None else session.drain_until),
             (session.claim_not_before,) if session.claim_not_before and session.work_hinted else (),
         ),
         default=NEVER,
@@ -354,7 +354,6 @@ def _deadlines_of_executors(executors: Iterable[ExecutorState]) -> Iterator[floa
 def _on_drain(session: Session, _event: DrainAsked, now: float) -> Effects:
     """What has begun may finish. Asking a second time ends the patience."""
     if session.is_draining:
-        session.drain_until = now
         yield from _abandon_all(session)
         return
     session.drain_until = now + session.limits.drain_seconds
@@ -371,6 +370,7 @@ def _on_drain(session: Session, _event: DrainAsked, now: float) -> Effects:
 
 def _abandon_all(session: Session) -> Effects:
     """The patience is over: whatever still runs is lost to another worker, which is no failure of the task."""
+    session.drain_until = NEVER
     for executor in session.executors.values():
         yield from kill(executor, "the worker stops")
     for attempt in list(session.attempts.values()):
@@ -378,7 +378,9 @@ def _abandon_all(session: Session) -> Effects:
 
 
 def _finish(session: Session) -> Effects:
-    if session.is_draining and not session.attempts and not session.claiming and not session.is_finished:
+    if session.is_finished or not session.is_draining or session.attempts:
+        return
+    if not session.claiming or session.drain_until == NEVER:
         session.is_finished = True
         yield Finish()
 

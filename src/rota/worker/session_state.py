@@ -56,7 +56,8 @@ class ExecutorState(Struct):
 class Session(Struct):
     """Everything that a worker knows between two events. `check_at` is when it wants its next `Tick`.
 
-    `claiming` are the limits of claims in flight: slots that are spoken for.
+    `claiming` are the limits of claims in flight: slots that are spoken for. `drain_until` is None until a drain is
+    asked for, and NEVER once its patience is over.
     """
 
     limits: SessionLimits

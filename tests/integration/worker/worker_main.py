@@ -1,9 +1,9 @@
 """A worker as a process of its own: `python -m tests.integration.worker.worker_main OPTIONS_JSON SERVICE_URL`."""
 
-import asyncio
 import sys
 
 import msgspec
+import uvloop
 
 from rota.adapters.system_clock import SystemClock
 from rota.adapters.system_ids import SystemIds
@@ -32,4 +32,4 @@ async def main(options: WorkerOptions, url: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(msgspec.json.decode(sys.argv[1], type=WorkerOptions), sys.argv[2]))
+    uvloop.run(main(msgspec.json.decode(sys.argv[1], type=WorkerOptions), sys.argv[2]))
