@@ -9,6 +9,7 @@ import pytest
 from rota.storage.memory.database import MemoryDatabase
 from rota.storage.postgres.driver import Pool
 from tests.contract.records import create_tenants
+from tests.contract.run_stores import RunStores, memory_run_stores, postgres_run_stores
 from tests.contract.stores import BACKENDS, START, MemoryClock, NumberedIds, StoreClock, Stores
 from tests.contract.stores import memory_stores as memory_stores_over
 from tests.contract.stores import postgres_stores as postgres_stores_over
@@ -75,3 +76,11 @@ async def stores(bare_stores: Stores) -> Stores:
     """The backend's stores, with the tenants `acme` and `globex`."""
     await create_tenants(bare_stores.tenants)
     return bare_stores
+
+
+@pytest.fixture
+def runs(backend: str, stores: Stores, request: pytest.FixtureRequest) -> RunStores:
+    """The backend's stores of runs, workers, leases and firing, over the same database as `stores`."""
+    if backend == "memory":
+        return memory_run_stores(stores, request.getfixturevalue("memory_database"))
+    return postgres_run_stores(stores, request.getfixturevalue("api_pool"), request.getfixturevalue("service_pool"))

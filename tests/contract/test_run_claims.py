@@ -1,0 +1,223 @@
+import asyncio
+from datetime import timedelta
+
+import pytest
+from msgspec import structs
+
+from rota.domain.errors import Stale
+from rota.domain.ids import AttemptToken, ScheduleId, WorkerId
+from rota.domain.policies import RunPolicy
+from tests.contract.records import ACME, GLOBEX, new_id
+from tests.contract.run_stores import RunStores, draft, retry, success
+from tests.contract.stores import START
+
+
+async def test_runs_are_claimed_by_priority_and_then_by_how_long_they_are_due(runs: RunStores) -> None:
+    low_late, high, low_early, future = await runs.enqueue(
+        draft(delay_seconds=2), draft(priority=9, delay_seconds=3), draft(delay_seconds=1), draft(delay_seconds=60)
+    )
+    await runs.base.clock.advance(5)
+    worker_id = await runs.worker()
+
+    assert [c.run_id for c in await runs.claim(worker_id, 2)] == [high, low_early]
+    assert [c.run_id for c in await runs.claim(worker_id, 9)] == [low_late]
+    await runs.base.clock.advance(55)
+    assert [c.run_id for c in await runs.claim(worker_id)] == [future]
+
+
+async def test_several_queues_are_merged_in_the_same_order(runs: RunStores) -> None:
+    places = [("a", 0, 3), ("b", 0, 1), ("a", 5, 4), ("b", 5, 2), ("c", 9, 0), ("a", 0, 2)]
+    made = await runs.enqueue(*(draft(queue=q, priority=p, delay_seconds=d) for q, p, d in places))
+    await runs.base.clock.advance(10)
+    worker_id = await runs.worker()
+
+    claimed = await runs.claim(worker_id, 4, ["a", "b"])
+    rest = await runs.claim(worker_id, 4, ["a", "b"])
+
+    assert [c.run_id for c in claimed] == [made[3], made[2], made[1], made[5]]
+    assert [c.run_id for c in rest] == [made[0]]
+    assert await runs.claim(worker_id, 4, ["a", "b"]) == []
+
+
+async def test_a_claim_carries_all_that_executing_needs(runs: RunStores) -> None:
+    policy, schedule_id = RunPolicy(timeout_seconds=12.5), ScheduleId(new_id())
+    wanted = draft("b", policy=policy, tenant_id=GLOBEX, schedule_id=schedule_id, fire_at=START)
+    worker_id, claimed = await runs.claim_one(wanted)
+    run = await runs.reader.get(GLOBEX, claimed.run_id)
+
+    assert (claimed.tenant_id, claimed.target, claimed.policy) == (GLOBEX, wanted.target, policy)
+    assert (claimed.token, claimed.attempt_no, claimed.losses_count) == (1, 1, 0)
+    assert (claimed.schedule_id, claimed.fire_at, claimed.claimed_at) == (schedule_id, START, START)
+    assert (run.state, run.worker_id, run.started_at, run.attempts_count) == ("running", worker_id, START, 1)
+
+
+async def test_of_a_thousand_claims_at_once_one_gets_the_run(runs: RunStores) -> None:
+    await runs.enqueue(draft())
+    workers = [await runs.worker() for _ in range(4)]
+
+    claims = await asyncio.gather(*(runs.claim(workers[n % 4]) for n in range(1_000)))
+
+    assert sorted(len(claimed) for claimed in claims)[-2:] == [0, 1]
+
+
+async def test_claims_at_once_share_a_backlog_without_overlap(runs: RunStores) -> None:
+    made = await runs.enqueue(*(draft(priority=n % 3, queue="ab"[n % 2]) for n in range(200)))
+    workers = [await runs.worker() for _ in range(4)]
+
+    claims = await asyncio.gather(*(runs.claim(workers[n % 4], 10, ["a", "b"]) for n in range(40)))
+
+    assert len({c.run_id for claimed in claims for c in claimed}) == sum(map(len, claims))
+    rest = await runs.claim(workers[0], 200, ["a", "b"])
+    assert sorted([c.run_id for claimed in claims for c in claimed] + [c.run_id for c in rest]) == made
+
+
+@pytest.mark.parametrize("end", ["lease", "stop", "unknown"])
+async def test_a_worker_whose_lease_has_ended_claims_nothing(runs: RunStores, end: str) -> None:
+    await runs.enqueue(draft())
+    worker_id = await runs.worker(lease_seconds=10) if end != "unknown" else WorkerId(new_id())
+    if end == "lease":
+        await runs.base.clock.advance(10)
+    if end == "stop":
+        await runs.workers.stop(worker_id)
+
+    with pytest.raises(Stale):
+        await runs.claim(worker_id)
+    assert len(await runs.claim(await runs.worker())) == 1
+
+
+async def test_a_draining_worker_claims_nothing_and_settles_what_it_holds(runs: RunStores) -> None:
+    worker_id, claimed = await runs.claim_one()
+    await runs.enqueue(draft())
+    await runs.workers.drain(worker_id)
+
+    assert await runs.claim(worker_id) == []
+    assert [s.accepted for s in await runs.claims.settle_batch([success(claimed)])] == [True]
+
+
+async def test_success_is_kept_with_its_result(runs: RunStores) -> None:
+    worker_id, claimed = await runs.claim_one()
+    await runs.base.clock.advance(3)
+    await runs.claims.settle_batch([success(claimed, result_json='{"n":[1,null,"ü\\u0000\\\\u0000"]}')])
+    run = await runs.reader.get(ACME, claimed.run_id)
+
+    assert (run.state, run.reason, run.attempts_count, run.worker_id) == ("succeeded", "done", 1, worker_id)
+    assert run.result == {"n": [1, None, "ü\ufffd\\u0000"]}
+    assert (run.started_at, run.finished_at) == (START, START + timedelta(seconds=3))
+    assert await runs.event_types() == []
+
+
+async def test_failure_is_kept_with_its_error_and_told(runs: RunStores) -> None:
+    _, claimed = await runs.claim_one()
+    error = '{"message":"boom","type":"ValueError","failure_class":"network"}'
+    failed = success(claimed, verb="fail", outcome="timed_out", reason="gave up", error_json=error, dead_letter=True)
+    await runs.claims.settle_batch([failed])
+    run = await runs.reader.get(ACME, claimed.run_id)
+
+    assert (run.state, run.reason, run.dead_lettered) == ("failed", "gave up", True)
+    assert run.error is not None
+    assert (run.error.message, run.error.failure_class) == ("boom", "network")
+    assert await runs.event_types() == ["AttemptTimedOut", "RunFailed"]
+
+
+async def test_of_two_settlers_one_is_accepted(runs: RunStores) -> None:
+    for _ in range(10):
+        _, claimed = await runs.claim_one()
+        answers = await asyncio.gather(
+            runs.claims.settle_batch([success(claimed)]),
+            runs.claims.settle_batch([success(claimed, verb="fail", outcome="failed")]),
+        )
+        assert sorted(answer.accepted for (answer,) in answers) == [False, True]
+
+
+async def test_a_stale_token_is_refused_and_its_neighbours_are_not_harmed(runs: RunStores) -> None:
+    await runs.enqueue(*(draft() for _ in range(5)))
+    claimed = await runs.claim(await runs.worker())
+    stale = structs.replace(claimed[2], token=AttemptToken(claimed[2].token + 1))
+    unknown = structs.replace(claimed[3], run_id=new_id())
+
+    answers = await runs.claims.settle_batch([success(c) for c in (claimed[0], claimed[1], stale, unknown, claimed[4])])
+
+    assert [answer.accepted for answer in answers] == [True, True, False, False, True]
+    states = [(await runs.reader.get(ACME, c.run_id)).state for c in claimed]
+    assert states == ["succeeded", "succeeded", "running", "running", "succeeded"]
+
+
+async def test_an_older_attempt_cannot_settle_what_a_newer_one_holds(runs: RunStores) -> None:
+    worker_id, old = await runs.claim_one()
+    await runs.claims.settle_batch([retry(old)])
+    (new,) = await runs.claim(worker_id)
+    (refused,) = await runs.claims.settle_batch([success(old)])
+    (accepted,) = await runs.claims.settle_batch([success(new)])
+
+    assert (new.token, new.attempt_no) == (2, 2)
+    assert (refused.accepted, accepted.accepted) == (False, True)
+
+
+async def test_a_retry_waits_for_its_delay_by_the_stores_clock(runs: RunStores) -> None:
+    worker_id, claimed = await runs.claim_one()
+    await runs.base.clock.advance(1)
+    await runs.claims.settle_batch([retry(claimed, delay_seconds=30)])
+    run = await runs.reader.get(ACME, claimed.run_id)
+
+    assert (run.state, run.due_at, run.worker_id) == ("queued", START + timedelta(seconds=31), None)
+    await runs.base.clock.advance(29)
+    assert await runs.claim(worker_id) == []
+    await runs.base.clock.advance(1)
+    assert [c.attempt_no for c in await runs.claim(worker_id)] == [2]
+
+
+async def test_losses_are_counted_and_told(runs: RunStores) -> None:
+    worker_id, claimed = await runs.claim_one()
+    await runs.claims.settle_batch([retry(claimed, outcome="lost")])
+    (again,) = await runs.claim(worker_id)
+
+    assert (again.losses_count, again.attempt_no) == (1, 2)
+    assert await runs.event_types() == ["AttemptLost"]
+
+
+async def test_a_claim_that_is_given_back_keeps_its_place_and_counts_no_attempt(runs: RunStores) -> None:
+    worker_id, claimed = await runs.claim_one()
+    await runs.base.clock.advance(1)
+    await runs.enqueue(draft())
+    given_back = await runs.claims.give_back_batch([claimed])
+    again = await runs.claim(worker_id, 1)
+    (refused,) = await runs.claims.settle_batch([success(claimed)])
+
+    assert given_back == 1
+    assert await runs.claims.give_back_batch([claimed]) == 0
+    assert [(c.run_id, c.attempt_no, c.token) for c in again] == [(claimed.run_id, 1, 2)]
+    assert not refused.accepted
+
+
+async def test_lost_are_the_runs_of_workers_that_are_gone_and_those_past_their_deadline(runs: RunStores) -> None:
+    policy = RunPolicy(timeout_seconds=20)
+    await runs.enqueue(draft("gone"), draft("overdue", policy=policy), draft("fine"))
+    short, long = await runs.worker(lease_seconds=10), await runs.worker(lease_seconds=100)
+    (gone,) = await runs.claim(short, 1)
+    overdue, _ = await runs.claim(long, 2)
+
+    early = await runs.claims.find_lost(5, 10)
+    await runs.base.clock.advance(10)
+    ended = await runs.claims.find_lost(5, 10)
+    await runs.base.clock.advance(15)
+    late = await runs.claims.find_lost(5, 10)
+
+    assert early == ()
+    assert [(lost.claimed, lost.worker_id, lost.outcome) for lost in ended] == [(gone, short, "lost")]
+    assert {(lost.claimed.run_id, lost.worker_id, lost.outcome) for lost in late} == {
+        (gone.run_id, short, "lost"),
+        (overdue.run_id, long, "timed_out"),
+    }
+    assert len(await runs.claims.find_lost(5, 1)) == 1
+
+
+async def test_a_stopped_workers_runs_are_lost_at_once(runs: RunStores) -> None:
+    worker_id, claimed = await runs.claim_one()
+    await runs.workers.stop(worker_id)
+
+    assert [lost.claimed.run_id for lost in await runs.claims.find_lost(5, 10)] == [claimed.run_id]
+
+
+async def test_empty_batches_do_nothing(runs: RunStores) -> None:
+    assert await runs.claims.settle_batch([]) == ()
+    assert await runs.claims.give_back_batch([]) == 0
