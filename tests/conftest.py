@@ -14,7 +14,7 @@ import pytest
 from rota.storage.postgres.connections import PoolOptions, open_connection, open_pool
 from rota.storage.postgres.driver import Connection, Pool
 from rota.storage.postgres.logins import Login
-from tests.support.postgres import ENGINES, ClonedDatabase, TestServer
+from tests.support.postgres import ENGINES, ClonedDatabase, TestServer, roomy_memory
 from tests.support.settable_clock import SettableClock
 from tests.support.waiting import loop_sleep
 
@@ -39,7 +39,7 @@ def server_root() -> Generator[Path]:
 
     Not `tmp_path`: each start of pytest closes its parent again, also under the servers of a run that goes on.
     """
-    root = Path(tempfile.mkdtemp(prefix="rota-test-"))
+    root = Path(tempfile.mkdtemp(prefix="rota-test-", dir=roomy_memory()))
     yield root
     shutil.rmtree(root, ignore_errors=True)
 

@@ -35,12 +35,15 @@ DEBIAN_BIN_DIR = Path("/usr/lib/postgresql/15/bin")
 ADMIN_PASSWORD = "only-for-tests"
 TEMPLATE = "rota_template"
 
+MEMORY_DIR = Path("/dev/shm")
+MEMORY_BYTES_MIN = 4 * 1024**3
+
 TEST_SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "autovacuum_naptime": "1min",
-    "max_wal_size": "4GB",
+    "max_wal_size": "512MB",
 }
 
 _REAPER = """
@@ -83,7 +86,7 @@ class TestServer:
 
     def __init__(self, engine: str) -> None:
         self.engine = engine
-        self._root = Path(tempfile.mkdtemp(prefix=f"rota-{engine}-"))
+        self._root = Path(tempfile.mkdtemp(prefix=f"rota-{engine}-", dir=roomy_memory()))
         self._reaper = _start_reaper(self._root)
         self._server = EmbeddedPostgres(
             self._root,
@@ -135,6 +138,13 @@ class TestServer:
                 await connection.execute(statement)
         finally:
             await connection.close()
+
+
+def roomy_memory() -> Path | None:
+    """The memory file system where it has room: a database is copied there in 10 ms instead of 200."""
+    if not MEMORY_DIR.is_dir() or shutil.disk_usage(MEMORY_DIR).free < MEMORY_BYTES_MIN:
+        return None
+    return MEMORY_DIR
 
 
 def run_apart(work: Coroutine[Any, Any, Result]) -> Result:
