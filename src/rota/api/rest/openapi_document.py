@@ -64,11 +64,11 @@ class _Describer:
         renames = {name: f"{match[1]}Page" for name in components if (match := _PAGE_NAME.search(name))}
         self._schemas = [_renamed(schema, renames) for schema in schemas]
         self.components: Json = {renames.get(name, name): _renamed(one, renames) for name, one in components.items()}
-        self._speak_out_answers({one.body for one in endpoints if one.has_body and isinstance(one.body, type)})
+        self._speak_out_answers([one.body for one in endpoints if one.has_body])
 
-    def _speak_out_answers(self, bodies: set[Any]) -> None:
+    def _speak_out_answers(self, bodies: Sequence[Any]) -> None:
         """Answers leave no field out, so that all of theirs are required; a type that is also read keeps its own."""
-        _, read = msgspec.json.schema_components(list(bodies), ref_template=_REF)
+        _, read = msgspec.json.schema_components(bodies, ref_template=_REF)
         for name, schema in self.components.items():
             schema["description"] = cleandoc(schema.get("description", name))
             if name not in read and "properties" in schema:

@@ -9,7 +9,7 @@ from rota.services.tenant_verbs import TenantRequest
 
 READ = Access("tenants", "read")
 ONE = "/tenants/{tenant_id}"
-EXAMPLE = {"id": "acme", "name": "Acme Ltd"}
+EXAMPLE = {"id": "initech", "name": "Initech Inc."}
 
 
 @endpoint(
