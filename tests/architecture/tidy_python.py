@@ -16,7 +16,7 @@ PORT_METHODS_MAX = 8
 BANNED_WORDS = re.compile(r"(?:^|_)(?:utils?|common|helpers?|managers?|misc)(?:_|$)")
 BANNED_CLASS_WORDS = re.compile(r"(?:Utils?|Common|Helpers?|Managers?)(?![a-z])")
 ORACLE = "rota.storage.memory."
-VERDICT_WORDS = re.compile(r"^(?:assert|expect|check|compare|exercise|prove|verify|wait)(?:_|$)")
+VERDICT_WORDS = re.compile(r"^(?:assert|expect|check|compare|exercise|prove|validate|verify|wait)(?:_|$)")
 SQL_START = re.compile(r"\s*(?:SELECT\s|INSERT\s+INTO\s|UPDATE\s+\S+\s+SET\s|DELETE\s+FROM\s|WITH\s+\w+\s+AS\s)")
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
