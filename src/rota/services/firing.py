@@ -11,7 +11,7 @@ from rota.domain.errors import Stale, Unavailable
 from rota.domain.lease import Fence
 from rota.ports.firing_store import FiringResult, FiringStore
 from rota.ports.wakeups import Wakeups
-from rota.services.election import Election
+from rota.services.leadership import Leadership
 
 TRIGGERS_PER_BATCH_MAX = 1_000
 
@@ -36,16 +36,16 @@ class FiringSummary(Struct):
 class Firing:
     """The leader's main duty. One call of `fire_due` at a time."""
 
-    def __init__(self, store: FiringStore, election: Election, wakeups: Wakeups) -> None:
+    def __init__(self, store: FiringStore, leadership: Leadership, wakeups: Wakeups) -> None:
         self._store = store
-        self._election = election
+        self._leadership = leadership
         self._wakeups = wakeups
         self._limit = TRIGGERS_PER_BATCH_MAX
 
     async def fire_due(self) -> FiringSummary:
         """Until nothing is due, or this process leads no more. Raises Unavailable; nothing fires twice for it."""
         summary = FiringSummary()
-        while (fence := self._election.fence()) is not None:
+        while (fence := self._leadership.fence()) is not None:
             result = await self._fire_batch(fence)
             if result is None:
                 break
@@ -63,7 +63,7 @@ class Firing:
         try:
             result = await self._store.apply(fence, advances)
         except Stale:
-            self._election.refuse(fence.epoch)
+            self._leadership.refuse(fence.epoch)
             return None
         except Unavailable:
             # A batch that is too much for the statement's time limit must become smaller, or nothing ever fires.

@@ -7,8 +7,8 @@ Wake-ups only shorten the sleep. A process that does not lead asks the store not
 from rota.ports.clock import Clock
 from rota.ports.firing_store import FiringStore
 from rota.ports.wakeups import Wakeups
-from rota.services.election import Election
 from rota.services.firing import Firing
+from rota.services.leadership import Leadership
 from rota.services.rescuing import OVERDUE_GRACE_SECONDS, Rescuing
 from rota.services.waiting import wait_for_any
 
@@ -28,7 +28,7 @@ class Leading:
         store: FiringStore,
         firing: Firing,
         rescuing: Rescuing,
-        election: Election,
+        leadership: Leadership,
         wakeups: Wakeups,
         *,
         clock: Clock,
@@ -36,9 +36,9 @@ class Leading:
         self._store = store
         self._firing = firing
         self._rescuing = rescuing
-        self._election = election
+        self._leadership = leadership
         self._clock = clock
-        self._changed = election.subscribe()
+        self._changed = leadership.subscribe()
         self._schedules = wakeups.subscribe("schedules")
         self._rounds_in_vain = 0
 
@@ -47,7 +47,7 @@ class Leading:
         while True:
             self._changed.clear()
             self._schedules.clear()
-            if self._election.fence() is None:
+            if self._leadership.fence() is None:
                 await wait_for_any([self._changed], self._clock, STANDBY_SECONDS)
                 continue
             pause = await self.round()
