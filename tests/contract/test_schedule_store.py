@@ -5,7 +5,7 @@ from msgspec import structs
 
 from rota.domain.errors import Bug, DomainError
 from rota.domain.event import EventDraft
-from rota.domain.ids import ScheduleId, TenantId, TriggerId
+from rota.domain.ids import ScheduleId, TenantId
 from rota.domain.page import PageRequest
 from rota.domain.schedule import Schedule
 from rota.domain.triggers import CronTrigger
@@ -260,9 +260,15 @@ async def test_the_stores_clock_is_rfc_3339_in_utc(stores: Stores) -> None:
     assert await stores.schedules.clock() == "2026-03-01T12:00:00.000001Z"
 
 
-async def test_a_trigger_of_another_schedule_is_never_taken_over(stores: Stores) -> None:
+async def test_an_id_that_was_given_out_already_is_a_bug_and_changes_nothing(stores: Stores) -> None:
     first, second = await stored(stores, schedule("a"), schedule("b"))
-    fresh = structs.replace(first.triggers[0], id=TriggerId(new_id()))
-    saved = await stores.schedules.save_if_version(structs.replace(second, triggers=(fresh,)), 1, change())
-    assert saved.triggers == (fresh,)
-    assert await stores.schedules.get(ACME, first.id) == first
+    for refused in (
+        stores.schedules.insert_many(ACME, [schedule("c", id=first.id)], change()),
+        stores.schedules.insert_many(ACME, [schedule("c", triggers=first.triggers)], change()),
+        stores.schedules.insert_many(GLOBEX, [schedule("c", GLOBEX, triggers=first.triggers)], change()),
+        stores.schedules.save_if_version(structs.replace(second, triggers=first.triggers), 1, change()),
+        stores.schedules.save_if_version(structs.replace(second, triggers=second.triggers * 2), 1, change()),
+    ):
+        with pytest.raises(Bug, match="given out twice"):
+            await refused
+    assert (await stores.schedules.page(ACME, EVERY, PageRequest())).items == (first, second)

@@ -33,3 +33,4 @@ def tenant_revoked(tenant_id: str) -> DomainError:
 
 
 TENANT_REVOKED_REASON = "the tenant was revoked"
+ID_GIVEN_TWICE = "the id of a schedule or trigger was given out twice"

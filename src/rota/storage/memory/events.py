@@ -44,7 +44,7 @@ def _matches(stored: StoredEvent, where: EventFilter) -> bool:
     return (
         (where.tenant_id is None or stored.draft.tenant_id == where.tenant_id)
         and (not where.types or stored.draft.type in where.types)
-        and (where.subject is None or stored.draft.subject == where.subject)
+        and (not where.subject or stored.draft.subject == where.subject)
         and (where.since is None or stored.at >= where.since)
     )
 

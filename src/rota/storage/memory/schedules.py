@@ -15,7 +15,7 @@ from rota.storage.memory.database import MemoryDatabase
 from rota.storage.memory.paging import page_of
 from rota.storage.memory.tenants import open_tenant
 from rota.storage.page_cursor import decode_id_cursor
-from rota.storage.schedule_refusals import names_taken, version_mismatch
+from rota.storage.schedule_refusals import ID_GIVEN_TWICE, names_taken, version_mismatch
 
 
 class MemoryScheduleStore:
@@ -30,6 +30,7 @@ class MemoryScheduleStore:
             raise Bug(f"a schedule of another tenant among those of {tenant_id!r}")
         open_tenant(self._database, tenant_id)
         self._refuse_taken_names(tenant_id, schedules)
+        self._refuse_known_ids(schedules)
         self._database.record_events(events)
         self._database.record_audit(tenant_id, change.audit)
         self._database.schedules.update({schedule.id: schedule for schedule in schedules})
@@ -58,6 +59,7 @@ class MemoryScheduleStore:
             other.name == schedule.name and other.id != schedule.id for other in self._live(schedule.tenant_id)
         ):
             raise names_taken(1, [(0, schedule.name)])
+        self._refuse_foreign_triggers(schedule)
         saved = structs.replace(
             schedule,
             version=expected_version + 1,
@@ -85,6 +87,20 @@ class MemoryScheduleStore:
             names.add(schedule.name)
         if taken:
             raise names_taken(len(schedules), taken)
+
+    def _refuse_known_ids(self, schedules: Sequence[Schedule]) -> None:
+        ids = [schedule.id for schedule in schedules]
+        if len(set(ids)) < len(ids) or not self._database.schedules.keys().isdisjoint(ids):
+            raise Bug(ID_GIVEN_TWICE)
+        for schedule in schedules:
+            self._refuse_foreign_triggers(schedule)
+
+    def _refuse_foreign_triggers(self, schedule: Schedule) -> None:
+        given = {trigger.id for trigger in schedule.triggers}
+        others = (other for other in self._database.schedules.values() if other.id != schedule.id)
+        known = {trigger.id for other in others for trigger in other.triggers}
+        if len(given) < len(schedule.triggers) or not known.isdisjoint(given):
+            raise Bug(ID_GIVEN_TWICE)
 
 
 def _position(schedule: Schedule) -> tuple[str, str]:

@@ -26,6 +26,8 @@ _AFTER_IN_TENANT = query("events/after_in_tenant")
 _AFTER_IN_PLATFORM = query("events/after_in_platform")
 _PAGE_IN_TENANT = query("events/page_in_tenant")
 _PAGE_IN_PLATFORM = query("events/page_in_platform")
+_AFTER_OF_SUBJECT = query("events/after_of_subject")
+_PAGE_OF_SUBJECT = query("events/page_of_subject")
 
 EVENTS_PER_STATEMENT_MAX = 10_000
 
@@ -61,33 +63,52 @@ class PostgresEventStore:
     async def after(self, where: EventFilter, cursor: str | None, limit: int) -> tuple[Event, ...]:
         start = EVENT_CURSOR_START if cursor is None else decode_event_cursor(cursor)
         arguments = (*_arguments(start, where), limit)
-        rows = await self._fetch(where, _AFTER_IN_TENANT, _AFTER_IN_PLATFORM, arguments)
+        rows = await self._fetch(where, _AFTER, arguments)
         return tuple(_event(row) for row in rows)
 
     async def page(self, where: EventFilter, page: PageRequest) -> Page[Event]:
         end = EVENT_CURSOR_END if page.cursor is None else decode_event_cursor(page.cursor)
         offset = page.offset if page.cursor is None else 0
         arguments = (*_arguments(end, where), page.limit + 1, offset)
-        rows = await self._fetch(where, _PAGE_IN_TENANT, _PAGE_IN_PLATFORM, arguments)
+        rows = await self._fetch(where, _PAGE, arguments)
         found = [_event(row) for row in rows if row["id"] is not None]
         shown = tuple(found[: page.limit])
         next_cursor = shown[-1].cursor if len(found) > page.limit else None
         return Page(shown, rows[0]["total_count"], page.limit, page.offset, next_cursor)
 
-    async def _fetch(
-        self, where: EventFilter, in_tenant: str, in_platform: str, arguments: tuple[object, ...]
-    ) -> list[Row]:
+    async def _fetch(self, where: EventFilter, reading: "_Reading", arguments: tuple[object, ...]) -> list[Row]:
+        statement, arguments = reading.choose(where, arguments)
         with refusing_unstorable_text():
             if where.tenant_id is None:
                 async with transaction(self._service_pool, readonly=True, doing="reading events") as connection:
-                    return await connection.fetch(in_platform, *arguments)
+                    return await connection.fetch(statement, *arguments)
             async with tenant_transaction(self._api_pool, where.tenant_id, readonly=True) as connection:
-                return await connection.fetch(in_tenant, where.tenant_id, *arguments)
+                return await connection.fetch(statement, *arguments)
+
+
+class _Reading(msgspec.Struct, frozen=True):
+    """The statements of one way to read: each scope walks an index of its own."""
+
+    in_tenant: str
+    in_platform: str
+    of_subject: str
+
+    def choose(self, where: EventFilter, arguments: tuple[object, ...]) -> tuple[str, tuple[object, ...]]:
+        """The statement for this filter, and its arguments."""
+        if where.subject:
+            return self.of_subject, (where.tenant_id, *arguments, where.subject)
+        if where.tenant_id is not None:
+            return self.in_tenant, (where.tenant_id, *arguments)
+        return self.in_platform, arguments
+
+
+_AFTER = _Reading(_AFTER_IN_TENANT, _AFTER_IN_PLATFORM, _AFTER_OF_SUBJECT)
+_PAGE = _Reading(_PAGE_IN_TENANT, _PAGE_IN_PLATFORM, _PAGE_OF_SUBJECT)
 
 
 def _arguments(position: tuple[int, str], where: EventFilter) -> tuple[object, ...]:
     txid, event_id = position
-    return str(txid), event_id, list(where.types), where.subject, where.since
+    return str(txid), event_id, list(where.types), where.since
 
 
 def _event(row: Row) -> Event:

@@ -4,8 +4,7 @@ Lock order: the schedule's row, then its triggers'. The leader advances triggers
 compare-and-set; a change that meets it at a trigger waits for it and keeps its progress (`replace_triggers`).
 """
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import asyncpg
 import msgspec
@@ -27,7 +26,7 @@ from rota.storage.postgres.keyset_pages import page_of_rows
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.tenants import refuse_revoked_tenant
 from rota.storage.postgres.unstorable_text import refusing_unstorable_text
-from rota.storage.schedule_refusals import names_taken, tenant_revoked, version_mismatch
+from rota.storage.schedule_refusals import ID_GIVEN_TWICE, names_taken, tenant_revoked, version_mismatch
 
 _INSERT_IF_NAMES_FREE = query("schedules/insert_if_names_free")
 _READ_SCHEDULE = query("schedules/read_schedule")
@@ -86,7 +85,7 @@ class PostgresScheduleStore:
         arguments = (
             *_name_range(where),
             where.enabled,
-            msgspec.json.encode(dict([where.label]) if where.label else {}).decode(),
+            msgspec.json.encode(dict([where.label])).decode() if where.label else None,
             after_name,
             after_id,
             page.limit + 1,
@@ -100,6 +99,8 @@ class PostgresScheduleStore:
     async def save_if_version(self, schedule: Schedule, expected_version: int, change: ScheduleChange) -> Schedule:
         tenant_id = schedule.tenant_id
         events = drafts_of_tenant(change.events, tenant_id)
+        if len({trigger.id for trigger in schedule.triggers}) < len(schedule.triggers):
+            raise Bug(ID_GIVEN_TWICE)
         if not is_uuid(schedule.id):
             raise not_found("schedule", schedule.id)
         with refusing_unstorable_text():
@@ -121,6 +122,8 @@ async def _insert(connection: Connection, tenant_id: TenantId, schedules: Sequen
         rows = await connection.fetch(_INSERT_IF_NAMES_FREE, tenant_id, msgspec.json.encode(schedules).decode())
     except asyncpg.ForeignKeyViolationError as error:
         raise not_found("tenant", tenant_id) from error
+    except asyncpg.UniqueViolationError as error:
+        raise Bug(ID_GIVEN_TWICE) from error
     return {str(row["id"]) for row in rows}
 
 
@@ -150,20 +153,14 @@ async def _lock(connection: Connection, schedule: Schedule, expected_version: in
 
 
 async def _save_locked(connection: Connection, schedule: Schedule, *, was_enabled: bool) -> None:
-    with _refusing_taken_name(schedule):
-        await connection.execute(_SAVE_LOCKED, schedule.tenant_id, msgspec.json.encode(schedule).decode())
     triggers = msgspec.json.encode(schedule.triggers).decode()
-    await connection.execute(_REPLACE_TRIGGERS, schedule.tenant_id, schedule.id, triggers, was_enabled)
-
-
-@contextmanager
-def _refusing_taken_name(schedule: Schedule) -> Generator[None]:
     try:
-        yield
+        await connection.execute(_SAVE_LOCKED, schedule.tenant_id, msgspec.json.encode(schedule).decode())
+        await connection.execute(_REPLACE_TRIGGERS, schedule.tenant_id, schedule.id, triggers, was_enabled)
     except asyncpg.UniqueViolationError as error:
-        if _LIVE_NAME_INDEX not in str(error):
-            raise
-        raise names_taken(1, [(0, schedule.name)]) from error
+        if _LIVE_NAME_INDEX in str(error):
+            raise names_taken(1, [(0, schedule.name)]) from error
+        raise Bug(ID_GIVEN_TWICE) from error
 
 
 def _name_range(where: ScheduleFilter) -> tuple[str, str]:
