@@ -1,4 +1,5 @@
 -- Resumable reading of all tenants' and the platform's own events, oldest first.
+-- service: a platform_admin follows all tenants and the platform
 -- Only transactions below the snapshot's xmin are shown: all of them have ended, so an event that is committed late is
 -- still ahead of every cursor that was given out.
 -- $1 and $2 txid and id to start behind, $3 types (empty: all), $4 since or NULL, $5 limit.

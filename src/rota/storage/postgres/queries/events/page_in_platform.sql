@@ -1,4 +1,5 @@
 -- The history of all tenants' and the platform's own events, the newest first, as far as it is committed.
+-- service: a platform_admin reads the history of all tenants and the platform
 -- $1 and $2 txid and id to start before, $3 types (empty: all), $4 since or NULL,
 -- $5 limit, $6 offset. An empty page is one row without an id.
 -- CASE instead of OR keeps the planner from taking a filter that is not given for a narrow one, and sorting everything.
