@@ -83,9 +83,7 @@ async def exchange(
         await asyncio.wait_for(task, 10)
 
 
-async def answered(
-    app: Litestar, method: str, path: str, headers: Mapping[str, str], body: bytes = b""
-) -> Exchange:
+async def answered(app: Litestar, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Exchange:
     """The whole answer, or the beginning of a stream."""
     async with exchange(app, method, path, headers, body) as sent:
         await sent.until(lambda one: one.ended or one.headers.get("content-type", "").startswith("text/event-stream"))

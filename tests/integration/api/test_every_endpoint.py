@@ -78,9 +78,7 @@ def assert_as_described(document: dict[str, Any], one: Endpoint, shown: Any) -> 
 
 async def test_the_description_names_every_route_and_documents_it(world: World) -> None:
     document = (await world.call("GET", "/openapi.json", role="viewer")).json()
-    described = {
-        (method.upper(), path) for path, operations in document["paths"].items() for method in operations
-    }
+    described = {(method.upper(), path) for path, operations in document["paths"].items() for method in operations}
     assert described == {(one.method, one.full_path) for one in ENDPOINTS}
     assert document["openapi"].startswith("3.1")
     assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
@@ -170,15 +168,11 @@ async def test_an_outage_is_a_503_with_a_time_to_come_back_and_never_an_empty_an
 
 
 async def test_when_nobody_can_be_authenticated_everything_is_unavailable_and_nothing_is_refused(world: World) -> None:
-    answer = await answered(
-        create_app(without(world.ports, Away())), "GET", "/api/v1/schedules", world.auth("viewer")
-    )
+    answer = await answered(create_app(without(world.ports, Away())), "GET", "/api/v1/schedules", world.auth("viewer"))
     assert (answer.status, answer.json()["code"]) == (503, "UNAVAILABLE")
 
 
-async def test_a_defect_shows_its_request_id_and_nothing_else(
-    world: World, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_defect_shows_its_request_id_and_nothing_else(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     app = create_app(without(world.ports, Broken(), "tokens"))
     headers = {**world.auth("viewer"), "X-Request-Id": "trace-1"}
     answer = await answered(app, "GET", "/api/v1/schedules", headers)

@@ -115,7 +115,9 @@ async def test_cancelling_and_retrying_obey_the_state(world: World) -> None:
 async def test_runs_are_listed_newest_first_by_every_filter(world: World) -> None:
     scheduled = (await world.call("POST", f"/schedules/{world.ids['schedule_id']}/trigger")).json()
     everything = (await world.call("GET", "/runs")).json()
-    assert [one["id"] for one in everything["items"]] == sorted((one["id"] for one in everything["items"]), reverse=True)
+    assert [one["id"] for one in everything["items"]] == sorted(
+        (one["id"] for one in everything["items"]), reverse=True
+    )
     for query, count in {
         f"schedule_id={world.ids['schedule_id']}": 1,
         "state=succeeded": 1,

@@ -106,7 +106,7 @@ class World:
         return {
             row["name"]: await self.owner_pool.fetchval(
                 "SELECT count(*)::text || md5(coalesce(string_agg(ctid::text || xmin::text || xmax::text, ',' ORDER BY"
-                f' ctid), \'\')) FROM scheduler."{row["name"]}"'
+                f" ctid), '')) FROM scheduler.\"{row['name']}\""
             )
             for row in tables
         }
@@ -179,9 +179,7 @@ async def execute_once(world: World, run_id: RunId, verb: str = "succeed") -> No
     worker_id = WorkerId(world.ports.ids.new_id())
     spec = WorkerSpec(worker_id, "w1", ("default",), 4, ("report",), "host", 7, "0.1.0")
     await world.ports.workers.register(spec, 600.0)
-    claimed = next(
-        one for one in await world.claims.claim_batch(worker_id, ("default",), 10) if one.run_id == run_id
-    )
+    claimed = next(one for one in await world.claims.claim_batch(worker_id, ("default",), 10) if one.run_id == run_id)
     at = await store_now(world.ports)
     lines = [LogLine(run_id, claimed.attempt_no, seq, at, "stdout", f"line {seq}") for seq in range(2)]
     await world.claims.append_log_lines(lines, [claimed.tenant_id] * len(lines))

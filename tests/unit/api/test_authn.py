@@ -2,11 +2,12 @@ from typing import cast
 
 import pytest
 
-from rota.api.authn import REMEMBERED_SECONDS, REMEMBERED_TOKENS_MAX, Authenticator, bearer_hash, secret_hash
+from rota.api.authn import REMEMBERED_SECONDS, REMEMBERED_TOKENS_MAX, Authenticator, bearer_hash
 from rota.domain.errors import DomainError
 from rota.domain.ids import TenantId, TokenId
 from rota.domain.tenancy import Principal
 from rota.ports.tenant_store import TokenStore
+from rota.services.tenant_verbs import secret_digest
 from rota.telemetry.metrics import Metrics
 from tests.unit.api.stand_ins import CountingTokens, SteppedClock
 
@@ -43,7 +44,7 @@ def test_whatever_is_no_bearer_token_is_unauthenticated(header: str | None) -> N
 
 
 def test_a_bearer_token_becomes_its_hash() -> None:
-    assert bearer_hash(f"Bearer {TOKEN}") == bearer_hash(f"bearer  {TOKEN} ") == secret_hash(TOKEN)
+    assert bearer_hash(f"Bearer {TOKEN}") == bearer_hash(f"bearer  {TOKEN} ") == secret_digest(TOKEN)
 
 
 async def test_revocation_takes_effect_within_the_bound_and_not_before_it_is_asked_again() -> None:
