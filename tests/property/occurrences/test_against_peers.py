@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.property.occurrences.expressions import MONTHS, WEEKDAYS
+from tests.property.occurrences.patience import PATIENT
 from tests.property.occurrences.peers import DIFFERENCES, PEERS, Case, Difference, explanations, rota
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "occurrences.md"
@@ -90,7 +91,7 @@ CLASSIC = st.tuples(
 
 
 @pytest.mark.parametrize("peer", PEERS)
-@settings(max_examples=150, deadline=None)
+@settings(PATIENT, max_examples=150)
 @given(
     expression=CLASSIC,
     zone=st.sampled_from(["UTC", "America/New_York", "Europe/Paris", "Asia/Beirut", "Asia/Tokyo"]),

@@ -9,6 +9,7 @@ from rota.core.occurrences import CronSyntaxError, compile_trigger, jitter_offse
 from rota.core.occurrences.fields import FIELDS
 from rota.core.occurrences.syntax import CronSpec, parse_cron
 from rota.domain.triggers import AtTrigger, Calendar, CronTrigger, IntervalTrigger, Trigger, Weekday
+from tests.property.occurrences.patience import PATIENT
 
 FIELD_NAMES = {field.name for field in FIELDS} | {"expression"}
 CRON_LIKE = st.text(alphabet="0123456789*/-,?LWH#()@ \tJANMOFRISUdaily²", max_size=40)
@@ -21,7 +22,7 @@ WEEKDAYS: st.SearchStrategy[Weekday] = st.sampled_from(["mon", "sun"])
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(PATIENT, max_examples=1_500)
 @given(st.one_of(st.text(max_size=40), CRON_LIKE, SIX_FIELDS.map(" ".join)))
 def test_any_text_is_read_or_refused_by_field(text: str) -> None:
     outcome = read(text)
@@ -80,7 +81,7 @@ def triggers(draw: st.DrawFn) -> Trigger:
     )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(PATIENT, max_examples=500)
 @given(triggers(), INSTANTS)
 def test_a_trigger_without_problems_compiles_and_answers(trigger: Trigger, after: datetime) -> None:
     problems = validate_trigger(trigger)
@@ -97,6 +98,7 @@ def test_a_trigger_without_problems_compiles_and_answers(trigger: Trigger, after
         assert fires[:1] == ([] if fire is None else [fire])
 
 
+@settings(PATIENT)
 @given(triggers())
 def test_the_wire_form_of_a_trigger_is_the_trigger(trigger: Trigger) -> None:
     assume(isfinite(trigger.jitter_seconds) and isfinite(getattr(trigger, "every_seconds", 0.0)))
@@ -105,6 +107,7 @@ def test_the_wire_form_of_a_trigger_is_the_trigger(trigger: Trigger) -> None:
     assert msgspec.json.encode(msgspec.json.decode(wire, type=Trigger)) == wire
 
 
+@settings(PATIENT)
 @given(
     st.floats(0.001, 1e7),
     st.integers(1990, 2100).map(lambda year: datetime(year, 2, 28, 23, 59, tzinfo=UTC)),
@@ -120,6 +123,7 @@ def test_an_interval_never_drifts(every_seconds: float, start: datetime, count: 
     assert occurrences.next_after(nominal) == nominal + every
 
 
+@settings(PATIENT)
 @given(st.text(), st.datetimes(timezones=st.just(UTC)), st.just(0.0) | st.floats(0.001, 86_400))
 def test_jitter_is_within_its_bound_and_repeatable(trigger_id: str, fire_at: datetime, jitter_seconds: float) -> None:
     offset = jitter_offset(trigger_id, fire_at, jitter_seconds)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from rota.core.occurrences import Occurrences, compile_trigger
 from rota.domain.triggers import Calendar, CronTrigger, IntervalTrigger, OnExcluded, Trigger, Weekday
 from tests.property.occurrences.oracle import wall_clock
+from tests.property.occurrences.patience import PATIENT
 
 ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
 LONGEST_RUN = timedelta(days=45)
@@ -96,7 +97,7 @@ def triggers(zone: str, calendar: Calendar | None) -> Iterator[Trigger]:
     yield IntervalTrigger(5 * 3600.0, calendar=calendar)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(PATIENT, max_examples=400)
 @given(
     st.data(),
     st.sampled_from(CHANGES),

@@ -10,6 +10,7 @@ from rota.core.occurrences.zones import zone_names, zone_of
 from rota.domain.triggers import CronTrigger, Gap, OverlapHour
 from tests.property.occurrences.expressions import Expression, day_fields, expressions
 from tests.property.occurrences.oracle import Job, fires, readings
+from tests.property.occurrences.patience import PATIENT
 
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
@@ -41,7 +42,7 @@ def moments(draw: st.DrawFn) -> tuple[str, datetime]:
     return zone, low + draw(st.integers(0, (high - low) // MINUTE)) * MINUTE
 
 
-@settings(max_examples=120, deadline=None)
+@settings(PATIENT, max_examples=120)
 @given(expressions(), moments(), GAPS, OVERLAPS)
 def test_fires_around_any_moment_are_those_of_the_oracle(
     expression: Expression, moment: tuple[str, datetime], gap: Gap, overlap_hour: OverlapHour
@@ -56,7 +57,7 @@ def test_fires_around_any_moment_are_those_of_the_oracle(
     assert found == sorted(fire for fire in expected if low < fire <= high)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(PATIENT, max_examples=25)
 @given(expressions(with_seconds=True), moments(), GAPS, OVERLAPS)
 def test_fires_by_the_second_are_those_of_the_oracle(
     expression: Expression, moment: tuple[str, datetime], gap: Gap, overlap_hour: OverlapHour
@@ -71,7 +72,7 @@ def test_fires_by_the_second_are_those_of_the_oracle(
     assert found == sorted(fire for fire in expected if low < fire <= high)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(PATIENT, max_examples=100)
 @given(day_fields(), st.dates(date(1970, 1, 1), date(2190, 1, 1)))
 def test_days_of_two_years_are_those_of_the_oracle(fields: tuple[str, Callable[[date], bool]], first: date) -> None:
     text, holds = fields
@@ -85,7 +86,7 @@ def test_days_of_two_years_are_those_of_the_oracle(fields: tuple[str, Callable[[
     assert found == [day for day in days if holds(day.date())]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(PATIENT, max_examples=100)
 @given(expressions(), moments(), GAPS, OVERLAPS, st.integers(0, 10**9))
 def test_fires_do_not_depend_on_where_the_question_starts(
     expression: Expression, moment: tuple[str, datetime], gap: Gap, overlap_hour: OverlapHour, microseconds: int

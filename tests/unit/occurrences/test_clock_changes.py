@@ -111,3 +111,11 @@ def test_an_answer_is_strictly_later_and_in_utc() -> None:
     assert fire is not None
     assert fire.tzinfo is UTC
     assert occurrences.next_after(noon.replace(hour=11, minute=59, second=59, microsecond=999_999)) == noon
+
+
+def test_the_rarest_days_are_found() -> None:
+    leap_day = compile_trigger(CronTrigger("0 0 29 2 *"), hash_key="", anchor=ANCHOR)
+    fifth_monday = compile_trigger(CronTrigger("0 0 * 2 1#5"), hash_key="", anchor=ANCHOR)
+
+    assert leap_day.next_after(utc("2096-03-01T00:00")) == utc("2104-02-29T00:00")
+    assert fifth_monday.next_after(utc("2072-03-01T00:00")) == utc("2112-02-29T00:00")
