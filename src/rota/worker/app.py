@@ -91,7 +91,7 @@ class App:
         """
 
         def register(handler: Function) -> Function:
-            known_as = name or f"{handler.__module__}.{handler.__qualname__}"
+            known_as = name or f"{handler.__module__}.{handler.__qualname__}".replace(".<locals>", "")
             self._add(Task(known_as, handler, _kind(handler, process=process), queue, timeout_seconds, retry))
             return handler
 

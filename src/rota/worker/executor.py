@@ -72,7 +72,7 @@ def _apps(hello: Hello) -> list[App]:
         stop_grace_seconds=hello.stop_grace_seconds,
     )
     named = [SAMPLES] if hello.samples else []
-    named += [hello.app] if hello.app not in {None, SAMPLES} else []
+    named += [hello.app] if hello.app is not None and hello.app != SAMPLES else []
     return [builtin, *(load_app(path) for path in named)]
 
 

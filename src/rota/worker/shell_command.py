@@ -12,7 +12,7 @@ import pwd
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -41,12 +41,35 @@ class CommandOrder(Struct, frozen=True):
 async def run_command(order: CommandOrder, link: AttemptLink, stop_grace_seconds: float) -> dict[str, Any] | Failure:
     """`{"exit_code": 0}`, or the failure. Raises `NonRetryable` for what no retry can mend."""
     account = _account(order.user)
-    process = await _start(order, account)
+    outputs = {stream: await _Output.open() for stream in ("stdout", "stderr")}
+    try:
+        try:
+            process = await _start(order, account, outputs)
+        finally:
+            for output in outputs.values():
+                os.close(output.write_end)
+        return await _attended(process, order, outputs, _Attendance(link, stop_grace_seconds))
+    finally:
+        for output in outputs.values():
+            output.transport.close()
+
+
+class _Attendance(Struct, frozen=True):
+    """Who hears of the command, and how long it has to end when it is told to."""
+
+    link: AttemptLink
+    stop_grace_seconds: float
+
+
+async def _attended(
+    process: Process, order: CommandOrder, outputs: "Mapping[str, _Output]", attendance: _Attendance
+) -> dict[str, Any] | Failure:
+    link = attendance.link
     link.group_started(process.pid)
     try:
-        await _finish(process, order, link)
+        await _finish(process, order, outputs, link)
     except asyncio.CancelledError:
-        await _end_group(process, stop_grace_seconds)
+        await _end_group(process, attendance.stop_grace_seconds)
         raise
     finally:
         link.group_ended(process.pid)
@@ -78,7 +101,24 @@ def _environment(order: CommandOrder, account: pwd.struct_passwd) -> dict[str, s
     return {**cron, **{name: text for name, text in order.env.items() if name != "MAILTO"}}
 
 
-async def _start(order: CommandOrder, account: pwd.struct_passwd) -> Process:
+class _Output(Struct):
+    """A pipe of ours: asyncio's own would make the command's end wait for every child that holds it open."""
+
+    reader: asyncio.StreamReader
+    transport: asyncio.ReadTransport
+    write_end: int
+
+    @classmethod
+    async def open(cls) -> "_Output":
+        read_end, write_end = os.pipe()
+        reader = asyncio.StreamReader(limit=LINE_BYTES_MAX)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
+        )
+        return cls(reader, transport, write_end)
+
+
+async def _start(order: CommandOrder, account: pwd.struct_passwd, outputs: Mapping[str, _Output]) -> Process:
     arguments = [order.shell, "-c", order.command] if isinstance(order.command, str) else order.command
     if not arguments or not arguments[0]:
         raise NonRetryable("command: it is empty; give the text of a command or a list of a program and its arguments")
@@ -86,13 +126,12 @@ async def _start(order: CommandOrder, account: pwd.struct_passwd) -> Process:
         return await asyncio.create_subprocess_exec(
             *arguments,
             stdin=PIPE if order.stdin else DEVNULL,
-            stdout=PIPE,
-            stderr=PIPE,
+            stdout=outputs["stdout"].write_end,
+            stderr=outputs["stderr"].write_end,
             cwd=order.cwd or account.pw_dir,
             env=_environment(order, account),
             start_new_session=True,
             preexec_fn=die_with_parent if sys.platform == "linux" else None,
-            limit=LINE_BYTES_MAX,
             **_identity(account),
         )
     except (OSError, ValueError) as failed:
@@ -106,13 +145,8 @@ def _identity(account: pwd.struct_passwd) -> dict[str, Any]:
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups}
 
 
-async def _finish(process: Process, order: CommandOrder, link: AttemptLink) -> None:
-    assert process.stdout is not None
-    assert process.stderr is not None
-    readers = [
-        asyncio.create_task(_read_lines(process.stdout, "stdout", link)),
-        asyncio.create_task(_read_lines(process.stderr, "stderr", link)),
-    ]
+async def _finish(process: Process, order: CommandOrder, outputs: Mapping[str, _Output], link: AttemptLink) -> None:
+    readers = [asyncio.create_task(_read_lines(output.reader, stream, link)) for stream, output in outputs.items()]
     try:
         await _feed(process, order.stdin)
         await process.wait()

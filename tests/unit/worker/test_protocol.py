@@ -1,0 +1,42 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rota.domain.errors import Bug
+from rota.domain.run import RunError
+from rota.worker.protocol import (
+    FRAME_BYTES_MAX,
+    Begun,
+    Ended,
+    FromExecutor,
+    Lines,
+    Ready,
+    TaskFacts,
+    encode_frame,
+    frames_from_executor,
+)
+
+MESSAGES: list[FromExecutor] = [
+    Ready((TaskFacts("a", "async", 1.5), TaskFacts("b", "process"))),
+    Begun((1, 2, 3)),
+    Lines(((1, "stdout", "ü"), (2, "log", ""))),
+    Ended(1, "failed", None, RunError("m", "T", "tb", "auth", retryable=False, retry_after_seconds=2.0)),
+    Ended(2, "succeeded", "{}"),
+]
+
+
+@given(st.lists(st.integers(1, 40)))
+def test_messages_survive_any_cutting_of_the_stream(cuts: list[int]) -> None:
+    stream = b"".join(encode_frame(message) for message in MESSAGES)
+    frames, seen = frames_from_executor(), list[FromExecutor]()
+    for cut in cuts:
+        seen += frames.feed(stream[:cut])
+        stream = stream[cut:]
+    assert [*seen, *frames.feed(stream)] == MESSAGES
+
+
+def test_a_frame_beyond_the_bound_is_refused_on_both_sides() -> None:
+    with pytest.raises(Bug, match="exceeds the frame bound"):
+        encode_frame(Lines(((1, "stdout", "x" * (FRAME_BYTES_MAX + 1)),)))
+    with pytest.raises(Bug, match="exceeds the bound"):
+        list(frames_from_executor().feed((FRAME_BYTES_MAX + 1).to_bytes(4, "big")))
