@@ -1,4 +1,4 @@
-"""What a contract test of runs is given: the stores of one backend that have to do with executing, and short ways in."""
+"""What a contract test of runs is given: the stores of one backend that have to do with executing, and short cuts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

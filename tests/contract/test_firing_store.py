@@ -1,0 +1,269 @@
+import asyncio
+from datetime import datetime, timedelta
+
+import pytest
+from msgspec import structs
+
+from rota.core.run_identity import fire_key
+from rota.domain.errors import Stale
+from rota.domain.firing import DueTrigger, SkippedFire, TriggerAdvance
+from rota.domain.ids import Epoch, TenantId
+from rota.domain.lease import Fence
+from rota.domain.page import PageRequest
+from rota.domain.policies import RunPolicy
+from rota.domain.run import RunDraft
+from rota.domain.schedule import Schedule
+from rota.ports.firing_store import FiringResult
+from rota.ports.run_store import RunFilter
+from rota.storage.postgres.driver import Pool
+from tests.contract.records import ACME, GLOBEX, change, rich_schedule, schedule, trigger
+from tests.contract.run_stores import RunStores, draft
+from tests.contract.stores import START
+
+NEXT = START + timedelta(hours=1)
+FENCE = Fence("firing", Epoch(1))
+
+
+async def due_schedule(
+    runs: RunStores,
+    name: str = "nightly",
+    due_at: datetime = START,
+    *,
+    tenant_id: TenantId = ACME,
+    enabled: bool = True,
+) -> Schedule:
+    """A stored schedule whose one trigger is due."""
+    made = schedule(name, tenant_id, triggers=(trigger(next_fire_at=due_at),), enabled=enabled)
+    await runs.base.schedules.insert_many(made.tenant_id, [made], change())
+    return made
+
+
+async def lead(runs: RunStores) -> None:
+    await runs.leases.acquire_if_free(FENCE.lease_name, "leader", 60)
+
+
+def firing_draft(due: DueTrigger, fire_at: datetime = START) -> RunDraft:
+    return RunDraft(
+        due.tenant_id,
+        due.target,
+        due.policies.run_policy(),
+        key=fire_key(due.trigger.id, fire_at),
+        schedule_id=due.schedule_id,
+        schedule_version=due.schedule_version,
+        trigger_id=due.trigger.id,
+        fire_at=fire_at,
+        reason="fired on time",
+    )
+
+
+def advance(due: DueTrigger, **fields: object) -> TriggerAdvance:
+    """One run now, and the next time in an hour; *fields* replace what they name."""
+    made = TriggerAdvance(
+        trigger_before=due.trigger,
+        schedule_id=due.schedule_id,
+        schedule_version=due.schedule_version,
+        tenant_id=due.tenant_id,
+        fired_through=START,
+        next_fire_at=NEXT,
+        fires_count=due.trigger.fires_count + 1,
+        runs=(firing_draft(due),),
+        skipped=(),
+    )
+    return structs.replace(made, **fields)
+
+
+async def the_due(runs: RunStores) -> DueTrigger:
+    (due,) = (await runs.firing.due_triggers(10)).triggers
+    return due
+
+
+async def test_due_triggers_come_the_longest_due_first_with_all_that_deciding_needs(runs: RunStores) -> None:
+    late = await due_schedule(runs, "late", START - timedelta(minutes=5))
+    rich = structs.replace(rich_schedule("rich"), enabled=True, triggers=(trigger(next_fire_at=START),))
+    await runs.base.schedules.insert_many(ACME, [rich], change())
+    await due_schedule(runs, "future", NEXT)
+    await due_schedule(runs, "paused", enabled=False)
+    await runs.enqueue(draft(schedule_id=late.id), draft(schedule_id=late.id))
+    await runs.claim(await runs.worker(), 1)
+
+    batch = await runs.firing.due_triggers(10)
+
+    assert batch.now == START
+    assert [due.schedule_id for due in batch.triggers] == [late.id, rich.id]
+    first, second = batch.triggers
+    assert (first.queued_count, first.running_count) == (1, 1)
+    assert (second.target, second.policies, second.trigger) == (rich.target, rich.policies, rich.triggers[0])
+    assert (second.schedule_name, second.schedule_version, second.tenant_id) == ("rich", 1, ACME)
+    assert [due.schedule_id for due in (await runs.firing.due_triggers(1)).triggers] == [late.id]
+
+
+async def test_nothing_due_is_an_empty_batch_with_the_stores_time(runs: RunStores) -> None:
+    batch = await runs.firing.due_triggers(10)
+
+    assert (batch.now, batch.triggers) == (START, ())
+
+
+async def test_a_firing_creates_the_run_and_advances_its_trigger(runs: RunStores) -> None:
+    made = await due_schedule(runs)
+    await lead(runs)
+    result = await runs.firing.apply(FENCE, [advance(await the_due(runs))])
+    (run,) = (await runs.reader.page(ACME, RunFilter(schedule_id=made.id), PageRequest())).items
+    stored = (await runs.base.schedules.get(ACME, made.id)).triggers[0]
+
+    assert result == FiringResult(1, 0, 1, 0, ("default",))
+    assert (run.state, run.reason, run.fire_at, run.due_at) == ("queued", "fired on time", START, START)
+    assert (stored.next_fire_at, stored.fired_through, stored.fires_count) == (NEXT, START, 1)
+    assert len(await runs.claim(await runs.worker())) == 1
+
+
+async def test_jitter_delays_the_run_behind_its_nominal_time(runs: RunStores) -> None:
+    await due_schedule(runs)
+    await lead(runs)
+    due = await the_due(runs)
+    await runs.firing.apply(FENCE, [advance(due, runs=(structs.replace(firing_draft(due), delay_seconds=7.5),))])
+    (run,) = (await runs.reader.page(ACME, RunFilter(), PageRequest())).items
+
+    assert (run.state, run.fire_at, run.due_at) == ("scheduled", START, START + timedelta(seconds=7.5))
+
+
+async def test_the_same_plan_applied_twice_fires_once(runs: RunStores) -> None:
+    await due_schedule(runs)
+    await lead(runs)
+    plan = [advance(await the_due(runs))]
+    first, second = await asyncio.gather(runs.firing.apply(FENCE, plan), runs.firing.apply(FENCE, plan))
+
+    assert sorted((r.runs_created, r.advanced, r.refused) for r in (first, second)) == [(0, 0, 1), (1, 1, 0)]
+    assert (await runs.reader.page(ACME, RunFilter(), PageRequest())).total_count == 1
+
+
+async def test_a_nominal_time_that_has_a_run_is_not_fired_again_and_its_trigger_moves_on(runs: RunStores) -> None:
+    made = await due_schedule(runs)
+    await lead(runs)
+    due = await the_due(runs)
+    await runs.enqueue(firing_draft(due))
+    result = await runs.firing.apply(FENCE, [advance(due)])
+
+    assert result == FiringResult(0, 0, 1, 0, ())
+    assert (await runs.base.schedules.get(ACME, made.id)).next_fire_at == NEXT
+
+
+@pytest.mark.parametrize("changed", ["version", "paused", "deleted"])
+async def test_a_schedule_that_has_changed_is_refused_and_its_neighbour_fires(runs: RunStores, changed: str) -> None:
+    made = await due_schedule(runs)
+    await due_schedule(runs, "neighbour", tenant_id=GLOBEX)
+    await lead(runs)
+    plan = [advance(due) for due in (await runs.firing.due_triggers(10)).triggers]
+    fields = {"version": {}, "paused": {"enabled": False}, "deleted": {"deleted_at": START}}[changed]
+    await runs.base.schedules.save_if_version(structs.replace(made, **fields), 1, change())
+
+    result = await runs.firing.apply(FENCE, plan)
+
+    assert (result.runs_created, result.advanced, result.refused) == (1, 1, 1)
+    assert (await runs.reader.page(ACME, RunFilter(), PageRequest())).total_count == 0
+    assert (await runs.reader.page(GLOBEX, RunFilter(), PageRequest())).total_count == 1
+
+
+async def test_skipped_times_are_runs_with_their_reason_and_one_event(runs: RunStores) -> None:
+    await due_schedule(runs)
+    await lead(runs)
+    due = await the_due(runs)
+    times = [START - timedelta(hours=n) for n in (1, 2)]
+    skipped = tuple(SkippedFire(firing_draft(due, at), "skipped: 2 runs are live") for at in times)
+    result = await runs.firing.apply(FENCE, [advance(due, runs=(), skipped=skipped, dropped_count=3)])
+    found = (await runs.reader.page(ACME, RunFilter(state="skipped"), PageRequest())).items
+
+    assert (result.runs_created, result.runs_skipped, result.queues) == (0, 2, ())
+    assert {(run.fire_at, run.reason, run.finished_at) for run in found} == {
+        (at, "skipped: 2 runs are live", START) for at in times
+    }
+    assert await runs.claim(await runs.worker()) == []
+    assert [kind for kind in await runs.event_types() if kind.startswith("Fire")] == ["FireSkipped"]
+
+
+async def test_late_firings_are_told_once_per_trigger(runs: RunStores) -> None:
+    await due_schedule(runs)
+    await lead(runs)
+    await runs.firing.apply(FENCE, [advance(await the_due(runs), late_count=4)])
+
+    assert [kind for kind in await runs.event_types() if kind.startswith("Fire")] == ["FireLate"]
+
+
+async def test_cancel_live_ends_waiting_runs_and_marks_running_ones_before_the_new_one(runs: RunStores) -> None:
+    made = await due_schedule(runs)
+    waiting, running, other = await runs.enqueue(
+        draft(schedule_id=made.id), draft(schedule_id=made.id, priority=5), draft()
+    )
+    worker_id = await runs.worker()
+    await runs.claim(worker_id, 1)
+    await lead(runs)
+    await runs.firing.apply(FENCE, [advance(await the_due(runs), cancel_live=True)])
+    states = {run.id: run.state for run in (await runs.reader.page(ACME, RunFilter(), PageRequest())).items}
+    renewal = await runs.workers.renew_if_live(worker_id, ["default"], 60)
+
+    assert (states[waiting], states[running], states[other]) == ("cancelled", "running", "queued")
+    assert sorted(states.values()) == ["cancelled", "queued", "queued", "running"]
+    assert renewal is not None
+    assert renewal.cancel_run_ids == (running,)
+
+
+@pytest.mark.parametrize("end", ["expired", "taken over", "released", "never held"])
+async def test_without_a_current_fence_nothing_is_written(runs: RunStores, end: str) -> None:
+    made = await due_schedule(runs)
+    plan = [advance(await the_due(runs))]
+    if end != "never held":
+        await lead(runs)
+    if end in {"expired", "taken over"}:
+        await runs.base.clock.advance(60)
+    if end == "taken over":
+        await runs.leases.acquire_if_free(FENCE.lease_name, "next", 60)
+    if end == "released":
+        await runs.leases.release_if_held(FENCE.lease_name, Epoch(1), "leader")
+
+    with pytest.raises(Stale):
+        await runs.firing.apply(FENCE, plan)
+    assert (await runs.reader.page(ACME, RunFilter(), PageRequest())).total_count == 0
+    assert (await runs.base.schedules.get(ACME, made.id)).next_fire_at == START
+
+
+async def test_an_empty_plan_asks_nothing(runs: RunStores) -> None:
+    assert await runs.firing.apply(FENCE, []) == FiringResult(0, 0, 0, 0, ())
+
+
+async def test_a_look_tells_the_next_fire_ended_leases_and_overdue_attempts(runs: RunStores) -> None:
+    nothing = await runs.firing.look(5)
+    await due_schedule(runs, due_at=NEXT)
+    await runs.enqueue(draft(policy=RunPolicy(timeout_seconds=20)), draft())
+    short, long = await runs.worker(lease_seconds=10), await runs.worker(lease_seconds=1000)
+    await runs.claim(long, 1)
+    await runs.claim(short, 1)
+    quiet = await runs.firing.look(5)
+    await runs.base.clock.advance(10)
+    ended = await runs.firing.look(5)
+    await runs.workers.mark_lost(10)
+    declared = await runs.firing.look(5)
+    await runs.base.clock.advance(15)
+    overdue = await runs.firing.look(5)
+
+    assert (nothing.next_fire_in_seconds, nothing.lost_workers, nothing.overdue_attempts) == (None, False, False)
+    assert (quiet.next_fire_in_seconds, quiet.lost_workers, quiet.overdue_attempts) == (3600.0, False, False)
+    assert (ended.next_fire_in_seconds, ended.lost_workers, ended.overdue_attempts) == (3590.0, True, False)
+    assert (declared.lost_workers, declared.overdue_attempts) == (True, False)
+    assert (overdue.lost_workers, overdue.overdue_attempts) == (True, True)
+
+
+@pytest.mark.parametrize("backend", ["pg18", "pg15"], indirect=True)
+async def test_a_schedule_that_is_being_changed_is_passed_over_without_waiting(
+    runs: RunStores, owner_pool: Pool
+) -> None:
+    made = await due_schedule(runs)
+    await due_schedule(runs, "neighbour")
+    await lead(runs)
+    plan = [advance(due) for due in (await runs.firing.due_triggers(10)).triggers]
+    async with owner_pool.acquire() as editor, editor.transaction():
+        await editor.execute("SELECT set_config('rota.tenant', $1, true)", ACME)
+        await editor.execute("SELECT FROM scheduler.schedules WHERE id = $1 FOR UPDATE", made.id)
+        result = await asyncio.wait_for(runs.firing.apply(FENCE, plan), 10)
+    later = await runs.firing.apply(FENCE, [step for step in plan if step.schedule_id == made.id])
+
+    assert (result.advanced, result.refused) == (1, 1)
+    assert (later.advanced, later.runs_created) == (1, 1)
