@@ -53,7 +53,9 @@ class _Late(Struct, frozen=True):
     first: int
     last: int
     now: int
-    count: TimesCount
+
+    def count(self, occurrences: Occurrences) -> TimesCount:
+        return count_through(occurrences, self.first, self.last)
 
     def seconds_late(self, at: int) -> str:
         return f"{(self.now - at) / SECOND_US:.0f} s late"
@@ -67,8 +69,7 @@ def decide_due_times(occurrences: Occurrences, first: datetime, now: datetime, p
         after = [first_us, *take_through(occurrences, first_us, now_us, TIMES_MAX - 1)]
         return _with_punctual(DueTimes((), (), first), after, now_us)
     last_us = last_before(occurrences, first_us, late_before)
-    late = _Late(first_us, last_us, now_us, count_through(occurrences, first_us, last_us))
-    decided = _decide_late(occurrences, late, policies)
+    decided = _decide_late(occurrences, _Late(first_us, last_us, now_us), policies)
     room = max(0, TIMES_MAX - len(decided.fire))
     return _with_punctual(decided, take_through(occurrences, last_us, now_us, room), now_us)
 
@@ -88,19 +89,18 @@ def _punctual_reason(late_us: int) -> str:
 def _decide_late(occurrences: Occurrences, late: _Late, policies: Policies) -> DueTimes:
     match policies.misfire:
         case "fire_once":
-            return _fire_latest(late)
+            return _fire_latest(late, late.count(occurrences))
         case "fire_all":
             return _fire_newest(occurrences, late, policies)
         case "skip":
-            said = f"more than the grace of {policies.misfire_grace_seconds:g} s (misfire skip; {late.count} missed)"
-            return _give_up(late, f"{late.seconds_late(late.last)}, {said}")
+            return _give_up(late, late.count(occurrences), f"the grace of {policies.misfire_grace_seconds:g} s", "skip")
 
 
-def _fire_latest(late: _Late) -> DueTimes:
-    dropped = late.count.count - 1
-    words = f"misfire fire_once; {late.count} missed, {TimesCount(dropped, late.count.exact)} dropped"
+def _fire_latest(late: _Late, missed: TimesCount) -> DueTimes:
+    dropped = TimesCount(missed.count - 1, missed.exact)
+    words = f"misfire fire_once; {missed} missed, {dropped} dropped"
     fired = NominalTime(to_datetime(late.last), f"fired {late.seconds_late(late.last)} ({words})", late=True)
-    return DueTimes((fired,), (), fired.at, dropped)
+    return DueTimes((fired,), (), fired.at, dropped.count)
 
 
 def _fire_newest(occurrences: Occurrences, late: _Late, policies: Policies) -> DueTimes:
@@ -108,16 +108,17 @@ def _fire_newest(occurrences: Occurrences, late: _Late, policies: Policies) -> D
     after_us = max(late.first, late.now - window_us) - 1
     kept = newest_through(occurrences, after_us, late.last, policies.catch_up_max)
     if not kept:
-        said = f"before the catch-up window of {policies.catch_up_window_seconds:g} s"
-        return _give_up(late, f"{late.seconds_late(late.last)}, {said} (misfire fire_all; {late.count} missed)")
-    dropped = max(0, late.count.count - len(kept))
-    words = f"misfire fire_all; {late.count} missed, {TimesCount(dropped, late.count.exact)} dropped"
+        bound = f"the catch-up window of {policies.catch_up_window_seconds:g} s"
+        return _give_up(late, late.count(occurrences), bound, "fire_all")
+    through_kept = count_through(occurrences, late.first, kept[0])
+    dropped = TimesCount(through_kept.count - 1, through_kept.exact)
+    words = f"misfire fire_all; {TimesCount(dropped.count + len(kept), dropped.exact)} missed, {dropped} dropped"
     fired = tuple(
         NominalTime(to_datetime(time), f"fired {late.seconds_late(time)} ({words})", late=True) for time in kept
     )
-    return DueTimes(fired, (), fired[-1].at, dropped)
+    return DueTimes(fired, (), fired[-1].at, dropped.count)
 
 
-def _give_up(late: _Late, reason: str) -> DueTimes:
-    last = NominalTime(to_datetime(late.last), f"skipped: {reason}")
-    return DueTimes((), (last,), last.at, late.count.count - 1)
+def _give_up(late: _Late, missed: TimesCount, bound: str, misfire: str) -> DueTimes:
+    reason = f"skipped: {late.seconds_late(late.last)}, more than {bound} (misfire {misfire}; {missed} missed)"
+    return DueTimes((), (NominalTime(to_datetime(late.last), reason),), to_datetime(late.last), missed.count - 1)

@@ -49,6 +49,8 @@ POLICIES = st.builds(
 OUTAGES = st.lists(
     st.one_of(st.floats(0.01, 5), st.floats(5, 4000), st.floats(4000, 86_400 * 400)), min_size=1, max_size=6
 )
+# How long one example takes is the machine's affair; that work is bounded is a law of its own below.
+LAWS = settings(deadline=None, max_examples=60)
 LIVES = st.tuples(st.integers(0, 2), st.integers(0, 2))
 
 
@@ -79,6 +81,7 @@ def history(
     return plans
 
 
+@LAWS
 @given(TRIGGERS, POLICIES, OUTAGES, LIVES)
 def test_a_nominal_time_is_decided_at_most_once(
     trigger: Trigger, policies: Policies, outages: list[float], live: tuple[int, int]
@@ -94,6 +97,7 @@ def test_a_nominal_time_is_decided_at_most_once(
     assert all(earlier < later for earlier, later in pairwise(sorted(decided)))
 
 
+@LAWS
 @given(TRIGGERS, POLICIES, OUTAGES, LIVES)
 def test_progress_is_monotone_and_next_is_the_time_after_it(
     trigger: Trigger, policies: Policies, outages: list[float], live: tuple[int, int]
@@ -107,6 +111,7 @@ def test_progress_is_monotone_and_next_is_the_time_after_it(
         assert trigger.fires_max is None or advance.fires_count <= trigger.fires_max
 
 
+@LAWS
 @given(TRIGGERS, POLICIES, OUTAGES, LIVES)
 def test_no_policy_allows_more_than_it_says(
     trigger: Trigger, policies: Policies, outages: list[float], live: tuple[int, int]
@@ -135,6 +140,7 @@ def test_no_policy_allows_more_than_it_says(
         )
 
 
+@LAWS
 @given(TRIGGERS, POLICIES, OUTAGES, LIVES)
 def test_every_due_time_of_an_interval_is_accounted_for(
     trigger: Trigger, policies: Policies, outages: list[float], live: tuple[int, int]
@@ -152,6 +158,7 @@ def test_every_due_time_of_an_interval_is_accounted_for(
         assert len(advance.runs) + len(advance.skipped) + advance.dropped_count == counted.count
 
 
+@LAWS
 @given(TRIGGERS, POLICIES, OUTAGES, LIVES)
 def test_work_is_bounded_however_long_the_outage(
     trigger: Trigger, policies: Policies, outages: list[float], live: tuple[int, int]
@@ -171,7 +178,7 @@ def walked(occurrences: Occurrences, first_us: int, limit_us: int) -> list[int]:
     return times
 
 
-@settings(deadline=None)  # the walk is slow by intent
+@LAWS
 @given(TRIGGERS, st.floats(1, 86_400), st.integers(1, 30), st.floats(0, 86_400))
 def test_searching_agrees_with_walking(trigger: Trigger, seconds: float, count_max: int, skipped: float) -> None:
     occurrences = compile_trigger(trigger, hash_key=SCHEDULE, anchor=NOON)
