@@ -2,16 +2,21 @@
 
 import asyncio
 from collections.abc import Coroutine
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 from msgspec import structs
 
+from rota.core.run_identity import fire_key
 from rota.domain.errors import DomainError
 from rota.domain.event import EventDraft
+from rota.domain.firing import TriggerAdvance
+from rota.domain.ids import Epoch
+from rota.domain.lease import Fence
 from rota.domain.page import PageRequest
+from rota.domain.run import RunDraft
 from rota.domain.schedule import Schedule
 from rota.domain.tenancy import AuditEntry
 from rota.ports.schedule_store import ScheduleFilter
@@ -19,6 +24,8 @@ from rota.ports.tenant_store import EventFilter
 from rota.storage.postgres.connections import tenant_transaction, transaction
 from rota.storage.postgres.driver import Connection, Pool
 from rota.storage.postgres.events import PostgresEventStore, insert_events
+from rota.storage.postgres.firing import PostgresFiringStore
+from rota.storage.postgres.leases import PostgresLeaseStore
 from rota.storage.postgres.query_files import query
 from tests.contract.records import ACME, change, schedule, trigger
 from tests.contract.stores import START, Stores
@@ -26,10 +33,15 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.both_engines
 
+FENCE = Fence("firing", Epoch(1))
 REVOKE = AuditEntry("root", "revoke", "tenant", "acme")
 DUE = START + timedelta(hours=1)
 NEXT = START + timedelta(hours=2)
 
+WAITING = (
+    "SELECT count(DISTINCT l.pid) FROM pg_locks l JOIN pg_database d ON d.datname = current_database()"
+    " WHERE NOT l.granted AND l.pid IN (SELECT pid FROM pg_locks WHERE database = d.oid)"
+)
 ADVANCE = (
     "UPDATE scheduler.triggers t SET next_fire_at = $3, fired_through = $2, fires_count = fires_count + 1"
     " FROM scheduler.schedules s"
@@ -42,18 +54,14 @@ async def stored(stores: Stores, made: Schedule) -> Schedule:
     return made
 
 
-async def blocked(owner_pool: Pool, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-    """Starts *work* and hands it over once the database says that it waits for a lock."""
+async def blocked(owner_pool: Pool, work: Coroutine[Any, Any, Any], waiting: int = 1) -> asyncio.Task[Any]:
+    """Starts *work* and hands it over once the database says that so many transactions wait for a lock."""
     task = asyncio.create_task(work)
 
     async def waits() -> bool:
         assert not task.done(), f"it did not wait: {task}"
-        return bool(
-            await owner_pool.fetchval(
-                "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.datname = current_database()"
-                " WHERE NOT l.granted AND l.pid IN (SELECT pid FROM pg_locks WHERE database = d.oid))"
-            )
-        )
+        count: int = await owner_pool.fetchval(WAITING)
+        return count >= waiting
 
     await wait_until(waits, what="a wait for a lock")
     return task
@@ -127,6 +135,65 @@ async def test_the_leader_that_waits_behind_a_pause_advances_nothing(
         leading = await blocked(owner_pool, lead())
     assert await leading == 0
     assert (await stores.schedules.get(ACME, made.id)).triggers == (silent,)
+
+
+async def fired_now(service_pool: Pool, due_at: datetime) -> TriggerAdvance:
+    """The firing store's own decision on the one trigger that is due, by a leader that holds the lease."""
+    await PostgresLeaseStore(service_pool).acquire_if_free(FENCE.lease_name, "leader", 60)
+    (due,) = (await PostgresFiringStore(service_pool).due_triggers(10)).triggers
+    run = RunDraft(
+        due.tenant_id, due.target, due.policies.run_policy(), key=fire_key(due.trigger.id, due_at), fire_at=due_at
+    )
+    return TriggerAdvance(
+        trigger_before=due.trigger,
+        schedule_id=due.schedule_id,
+        schedule_version=due.schedule_version,
+        tenant_id=due.tenant_id,
+        fired_through=due_at,
+        next_fire_at=due_at + timedelta(days=3650),
+        fires_count=1,
+        runs=(run,),
+        skipped=(),
+    )
+
+
+async def test_a_save_that_comes_while_the_leader_fires_waits_and_keeps_its_progress(
+    stores: Stores, service_pool: Pool, owner_pool: Pool
+) -> None:
+    made = await stored(stores, schedule("a", triggers=(trigger(next_fire_at=START),)))
+    decided = await fired_now(service_pool, START)
+    async with transaction(service_pool) as rival:
+        # The leader is stopped in the middle of its statement: at a key that another transaction is about to store.
+        await rival.execute(
+            "INSERT INTO scheduler.run_keys (key, run_id, created_at, tenant_id) VALUES ($1, $1, $2, 'acme')",
+            decided.runs[0].key,
+            START,
+        )
+        firing = await blocked(owner_pool, PostgresFiringStore(service_pool).apply(FENCE, [decided]))
+        renamed = structs.replace(made, name="b")
+        saving = await blocked(owner_pool, stores.schedules.save_if_version(renamed, 1, change()), waiting=2)
+    assert (await firing).advanced == 1
+    saved = await saving
+    assert saved.version == 2
+    assert saved.triggers == (
+        structs.replace(
+            made.triggers[0], next_fire_at=decided.next_fire_at, fired_through=decided.fired_through, fires_count=1
+        ),
+    )
+
+
+async def test_the_leader_passes_over_a_schedule_that_is_being_changed(
+    stores: Stores, service_pool: Pool, api_pool: Pool
+) -> None:
+    made = await stored(stores, schedule("a", triggers=(trigger(next_fire_at=START),)))
+    decided = await fired_now(service_pool, START)
+    firing = PostgresFiringStore(service_pool)
+    async with tenant_transaction(api_pool, ACME) as save:
+        await save.fetchrow(query("schedules/lock_schedule"), ACME, made.id)
+        assert (await firing.apply(FENCE, [decided])).refused == 1
+        await save.execute(query("schedules/save_locked"), ACME, msgspec.json.encode(made).decode())
+    assert (await firing.apply(FENCE, [decided])).refused == 1
+    assert (await stores.schedules.get(ACME, made.id)).triggers == made.triggers
 
 
 async def test_of_many_changes_to_one_version_one_is_stored(stores: Stores) -> None:

@@ -1,7 +1,8 @@
 """Schedules of one tenant, through the api login: reading, and compare-and-swap writing with events and audit.
 
-Lock order: the schedule's row, then its triggers'. The leader advances triggers without a lock on the schedule, by
-compare-and-set; a change that meets it at a trigger waits for it and keeps its progress (`replace_triggers`).
+Lock order: the schedule's row, then its triggers'. The leader shares the schedule's lock while it fires and passes over
+a schedule that is being changed; a change that comes while it fires waits, and keeps the progress that it made, also
+where the change was decided before (`replace_triggers`).
 """
 
 from collections.abc import Sequence
