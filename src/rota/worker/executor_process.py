@@ -1,7 +1,7 @@
 """The supervisor's hold on one executor process: starting it, talking to it, killing it, knowing that it is gone.
 
 `gone` is reported after the last message that the process managed to send, and after it has been reaped: nothing of it
-runs any more then. Commands that it had started are killed with it.
+runs any more then. What it had started, commands and children of handlers, is killed with it.
 """
 
 import asyncio
@@ -54,6 +54,7 @@ class ExecutorProcess:
                 str(theirs.fileno()),
                 stdin=DEVNULL,
                 env=_environment(),
+                start_new_session=True,
                 pass_fds=(theirs.fileno(),),
             )
         except BaseException:
@@ -62,6 +63,7 @@ class ExecutorProcess:
         finally:
             theirs.close()
         warden.watch("p", process.pid)
+        warden.watch("g", process.pid)
         executor = cls(number, process, warden)
         await executor._connect(ours, on_message)
         executor.send(hello)
@@ -77,9 +79,9 @@ class ExecutorProcess:
             self._transport.write(encode_frame(message))
 
     def kill(self) -> None:
+        """It leads a group, so that what its handlers have started goes with it."""
         if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            _kill_group(self._process.pid)
 
     async def wait_gone(self) -> str:
         """How it ended, in words."""
@@ -87,9 +89,8 @@ class ExecutorProcess:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._pipe_ended.wait(), LAST_WORDS_SECONDS)
         self._warden.forget("p", self._process.pid)
-        for group in self._groups:
-            with contextlib.suppress(OSError):
-                os.killpg(group, signal.SIGKILL)
+        for group in (self._process.pid, *self._groups):
+            _kill_group(group)
             self._warden.forget("g", group)
         if self._transport is not None:
             self._transport.close()
@@ -115,6 +116,11 @@ class ExecutorProcess:
                 on_message(self.number, message)
 
         return hear
+
+
+def _kill_group(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
 
 
 def _environment() -> dict[str, str]:

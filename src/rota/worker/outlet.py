@@ -1,7 +1,8 @@
 """An executor's way out: every thread writes here, in order, straight to the socket.
 
-Control messages are on the wire when `send` returns, whatever the loop is doing. Lines are gathered for a moment by a
-thread of their own, so that they flow also while a handler blocks the loop; they never overtake a control message.
+Control messages are on the wire when `send` returns, whatever the loop is doing. The first line after a silence is,
+too: often it is the last one before a crash. Those that follow are gathered for a moment by a thread of their own, so
+that they flow also while a handler blocks the loop; lines and control messages never overtake one another.
 A supervisor that does not read makes writers wait: output is bounded by back-pressure, not by memory.
 
 A handler that forks makes a second process with this object in it. The copy must never speak: its lines go to stderr,
@@ -28,6 +29,7 @@ class Outlet:
         self._lock = threading.Lock()
         self._pending: list[tuple[int, str, str]] = []
         self._has_lines = threading.Event()
+        self._is_quiet = True
         self._closed = threading.Event()
         self._flusher = threading.Thread(target=self._flush_regularly, name="rota-lines", daemon=True)
         self._flusher.start()
@@ -47,7 +49,8 @@ class Outlet:
             return
         with self._lock:
             self._pending.append((key, stream, text))
-            if len(self._pending) >= LINES_PENDING_MAX:
+            if self._is_quiet or len(self._pending) >= LINES_PENDING_MAX:
+                self._is_quiet = False
                 self._write_lines()
         self._has_lines.set()
 
@@ -76,7 +79,10 @@ class Outlet:
             self._has_lines.clear()
             try:
                 with self._lock:
+                    self._is_quiet = not self._pending
                     self._write_lines()
+                if not self._is_quiet:
+                    self._has_lines.set()
             except OSError:
                 print("rota executor: the supervisor is gone", file=sys.__stderr__)
                 return

@@ -18,7 +18,9 @@ from rota.domain.problems import FieldProblem
 from rota.domain.run import AttemptOutcome, RunError
 from rota.domain.targets import Target
 
-FRAME_BYTES_MAX = 16 * 1024 * 1024
+FRAME_BYTES_MAX = 64 * 1024 * 1024
+# Arguments have at most 256 KiB each, so that a frame of so many orders keeps well below the bound.
+ORDERS_PER_FRAME_MAX = 64
 _LENGTH_BYTES = 4
 
 StopReason: TypeAlias = Literal["cancelled", "timed_out", "soft_timed_out"]

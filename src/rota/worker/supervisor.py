@@ -30,6 +30,7 @@ from rota.worker.lease_keeping import LeaseKeeper
 from rota.worker.log_shipping import LogShipper
 from rota.worker.options import WorkerOptions
 from rota.worker.protocol import (
+    ORDERS_PER_FRAME_MAX,
     Begin,
     Begun,
     Ended,
@@ -79,6 +80,7 @@ EndReason: TypeAlias = Literal["drained", "lost"]
 RETRY_SECONDS = 0.3
 GIVE_BACK_TRIES = 5
 CLOSE_SECONDS_MAX = 5.0
+LOADING_SECONDS = 15.0
 
 
 class Outgoing(Struct, frozen=True):
@@ -137,9 +139,14 @@ class Incarnation:
         if now >= self._trusted_until:
             self._lose("it could not be renewed in time")
             return
-        for effect in step(self._session, event, now):
-            self._perform[type(effect)](self, effect)
-        self._set_timer(now)
+        try:
+            for effect in step(self._session, event, now):
+                self._perform[type(effect)](self, effect)
+            self._set_timer(now)
+        except Exception as defect:
+            # Callers are callbacks of the loop, which would only log it.
+            self._fail(defect)
+            raise
 
     def hear(self, number: int, message: FromExecutor) -> None:
         """What an executor says, as events."""
@@ -186,7 +193,7 @@ class Incarnation:
             self._end.set_result("lost")
 
     async def _register_when_loaded(self) -> None:
-        tasks = await self._loaded
+        tasks = await self._loading()
         spec = self._spec(tasks)
         keeper = LeaseKeeper(self.worker_id, self._options, self._ports)
         try:
@@ -199,6 +206,14 @@ class Incarnation:
         for queue in self._options.queues:
             self._spawn(self._hint_when_woken(queue))
         await keeper.keep(self._on_trust, self._lose, self.handle)
+
+    async def _loading(self) -> tuple[TaskFacts, ...]:
+        """Importing an app may take its time, but not in silence."""
+        while not self._loaded.done():
+            await asyncio.wait([self._loaded], timeout=LOADING_SECONDS)
+            if not self._loaded.done():
+                _log.warning("app_still_loading", app=self._options.app, remedy="see what its import waits for")
+        return self._loaded.result()
 
     def _spec(self, tasks: tuple[TaskFacts, ...]) -> WorkerSpec:
         hostname = platform.node()
@@ -295,7 +310,9 @@ class Incarnation:
     def _do_begin(self, effect: BeginAttempts) -> None:
         for order in effect.orders:
             self._out.lines.open(order.key, self._session.attempts[order.key].claimed)
-        self._executors[effect.executor].send(Begin(effect.orders))
+        for first in range(0, len(effect.orders), ORDERS_PER_FRAME_MAX):
+            orders = effect.orders[first : first + ORDERS_PER_FRAME_MAX]
+            self._executors[effect.executor].send(Begin(orders))
 
     def _do_stop(self, effect: StopAttempt) -> None:
         if effect.executor in self._executors:
@@ -369,7 +386,11 @@ class Incarnation:
 
     def _on_task_done(self, task: "asyncio.Task[None]") -> None:
         """Whatever was not foreseen ends the worker, loudly."""
-        if not task.cancelled() and (failure := task.exception()) is not None and not self._end.done():
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            self._fail(failure)
+
+    def _fail(self, failure: BaseException) -> None:
+        if not self._end.done():
             self._kill_executors()
             self._end.set_exception(failure)
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -165,3 +166,21 @@ def own_process(marks: str, *, hang: bool = False) -> int:
 @app.task(name="system_exit")
 def system_exit() -> None:
     sys.exit("the handler wants out")
+
+
+@app.task(name="environment")
+async def environment() -> list[str]:
+    return sorted(os.environ)
+
+
+@app.task(name="starts_child")
+def starts_child(marks: str) -> None:
+    """A handler in a thread that waits for a command of its own."""
+    with subprocess.Popen(["sleep", "1000"]) as child:
+        mark(marks, "child", str(child.pid))
+
+
+@app.task(name="last_words")
+def last_words() -> None:
+    print("about to crash")
+    os._exit(9)

@@ -1,9 +1,16 @@
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from rota.domain.errors import DomainError
+from rota.domain.ids import WorkerId
 from rota.domain.policies import RetryPolicy
+from rota.domain.run import ClaimedRun
+from rota.domain.worker import Renewal
+from rota.storage.postgres.driver import Pool
+from rota.storage.postgres.run_claims import PostgresRunClaims
+from rota.storage.postgres.workers import PostgresWorkerStore
 from tests.integration.worker.conftest import ACME, AT_ONCE, House
 from tests.support.waiting import wait_until
 
@@ -167,3 +174,69 @@ async def test_a_worker_that_drained_leaves_its_lease_and_no_process(house: Hous
 
     (worker,) = await house.workers.list_recent(10)
     assert (worker.state, worker.running_count) == ("stopped", 0)
+
+
+class CountedClaims(PostgresRunClaims):
+    """Counts how often the store is asked for runs."""
+
+    asked_count = 0
+
+    async def claim_batch(self, worker_id: WorkerId, queues: Sequence[str], limit: int) -> tuple[ClaimedRun, ...]:
+        self.asked_count += 1
+        return await super().claim_batch(worker_id, queues, limit)
+
+
+class CountedWorkers(PostgresWorkerStore):
+    """Counts renewals."""
+
+    renewed_count = 0
+
+    async def renew_if_live(self, worker_id: WorkerId, queues: Sequence[str], lease_seconds: float) -> Renewal | None:
+        self.renewed_count += 1
+        return await super().renew_if_live(worker_id, queues, lease_seconds)
+
+
+async def test_an_idle_worker_asks_the_store_once_a_second_at_most(house: House, service_pool: Pool) -> None:
+    claims, workers = CountedClaims(service_pool), CountedWorkers(service_pool)
+    house.claims, house.workers = claims, workers
+    await house.start()
+    await wait_until(lambda: claims.asked_count == 1)
+    began_at = house.clock.monotonic_seconds()
+
+    await wait_until(lambda: workers.renewed_count == 3)
+
+    assert claims.asked_count == 1
+    assert house.clock.monotonic_seconds() - began_at > 3.0
+
+
+async def test_a_run_is_picked_up_within_milliseconds_of_its_wake_up(house: House) -> None:
+    await house.start()
+    await house.ended(await house.one("noop"))
+
+    delays = sorted([await _pick_up_seconds(house) for _ in range(20)])
+
+    assert delays[10] < 0.05
+
+
+async def _pick_up_seconds(house: House) -> float:
+    run = await house.ended(await house.one("noop"))
+    assert run.started_at is not None
+    return (run.started_at - run.created_at).total_seconds()
+
+
+async def test_samples_are_there_when_they_are_asked_for(house: House) -> None:
+    await house.start(app=None, samples=True)
+
+    run = await house.ended(await house.one("samples.slow_count", args={"steps": 2, "pause_seconds": 0.0}))
+
+    assert run.result == {"counted": 2}
+
+
+async def test_handlers_do_not_see_the_addresses_of_databases(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_DATABASE_SERVICE_URL", "postgresql://secret")
+    await house.start()
+
+    run = await house.ended(await house.one("environment"))
+
+    assert "PATH" in run.result
+    assert [name for name in run.result if name.startswith("ROTA_DATABASE")] == []

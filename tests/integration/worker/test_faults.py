@@ -275,3 +275,22 @@ async def test_a_killed_warden_is_replaced(house: House) -> None:
     (second,) = await wait_until(lambda: [each for each in worker.wardens() if each.pid != first.pid], 10) or []
     assert second.pid != first.pid
     assert (await house.ended(await house.one("noop"))).state == "succeeded"
+
+
+async def test_what_a_handler_has_started_ends_with_its_executor(house: House) -> None:
+    await house.start()
+    run_id = await house.marked("starts_child", timeout_seconds=1.0, retry=ONCE)
+    (child,) = await house.began("child")
+
+    await house.ended(run_id)
+
+    await wait_until(lambda: not is_alive(int(child)), 10, "the end of the handler's child")
+
+
+async def test_the_last_line_before_a_crash_is_kept(house: House) -> None:
+    await house.start()
+    run_id = await house.one("last_words", retry=ONCE)
+
+    await house.ended(run_id, 30)
+
+    assert [line.text for line in await house.lines(run_id)] == ["about to crash"] * 3
