@@ -15,5 +15,5 @@ def refusing_unstorable_text() -> Generator[None]:
     try:
         yield
     except (asyncpg.UntranslatableCharacterError, asyncpg.CharacterNotInRepertoireError) as error:
-        problem = FieldProblem("", "a text holds the character U+0000, which cannot be stored", "Remove it.")
+        problem = FieldProblem("text", "holds the character U+0000, which cannot be stored", "Remove it.")
         raise invalid_input([problem]) from error

@@ -1,0 +1,103 @@
+"""Schedules registered in bulk, as `rota apply` and imports do: whole batches with their triggers, events and audit.
+
+A server of its own with its default, durable settings; each run is one batch for a tenant of its own.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+from rota.adapters.system_clock import SystemClock
+from rota.adapters.system_ids import SystemIds
+from rota.domain.event import EventDraft
+from rota.domain.ids import ScheduleId, TenantId, TriggerId
+from rota.domain.policies import Policies
+from rota.domain.schedule import Schedule, TriggerState
+from rota.domain.targets import TaskTarget
+from rota.domain.tenancy import AuditEntry, Tenant
+from rota.domain.triggers import CronTrigger
+from rota.ports.schedule_store import ScheduleChange
+from rota.storage.postgres.connections import open_pool
+from rota.storage.postgres.embedded import EmbeddedPostgres
+from rota.storage.postgres.logins import DatabaseOptions, DatabaseUrls, Login, resolve_urls
+from rota.storage.postgres.migrator import Migrator
+from rota.storage.postgres.schedules import PostgresScheduleStore
+from rota.storage.postgres.tenants import PostgresTenantStore
+
+PER_SECOND_MIN = 10_000
+BATCH = 10_000
+RUNS = 5
+AUDIT = AuditEntry("bench", "apply", "schedule", "")
+
+ids = SystemIds()
+
+
+def made_batch(tenant_id: TenantId, now: datetime) -> tuple[list[Schedule], ScheduleChange]:
+    schedules = [
+        Schedule(
+            id=ScheduleId(ids.new_id()),
+            tenant_id=tenant_id,
+            name=f"report-{number:06}",
+            version=1,
+            enabled=True,
+            triggers=(TriggerState(TriggerId(ids.new_id()), CronTrigger(expression="0 2 * * *"), now, now),),
+            target=TaskTarget("report", {"number": number}),
+            policies=Policies(),
+            created_at=now,
+            created_by="bench",
+            updated_at=now,
+            updated_by="bench",
+        )
+        for number in range(BATCH)
+    ]
+    events = tuple(EventDraft("ScheduleCreated", tenant_id, item.id, "bench") for item in schedules)
+    return schedules, ScheduleChange(events, AUDIT)
+
+
+async def measure(urls: DatabaseUrls) -> list[float]:
+    """Schedules per second of each run; the first batch only warms up."""
+    clock = SystemClock()
+    await Migrator(urls, sleep=clock.sleep).migrate()
+    api = await open_pool(urls.api, Login.API, application_name="bench", sleep=clock.sleep)
+    service = await open_pool(urls.service, Login.SERVICE, application_name="bench", sleep=clock.sleep)
+    schedules, tenants = PostgresScheduleStore(api), PostgresTenantStore(service)
+    now = datetime.fromisoformat(await schedules.clock())
+    per_second: list[float] = []
+    for run in range(RUNS + 1):
+        tenant_id = TenantId(f"tenant-{run}")
+        await tenants.create(Tenant(tenant_id, tenant_id, now, "bench"), AUDIT)
+        batch, change = made_batch(tenant_id, now)
+        started = time.perf_counter()
+        await schedules.insert_many(tenant_id, batch, change)
+        per_second.append(BATCH / (time.perf_counter() - started))
+    await api.close()
+    await service.close()
+    return per_second[1:]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print the rows for make bench")
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="rota-bench-") as directory:
+        server = EmbeddedPostgres(Path(directory), new_secret=ids.new_secret)
+        try:
+            runs = asyncio.run(measure(resolve_urls(DatabaseOptions(url=server.start()))))
+        finally:
+            server.stop()
+    value = statistics.median(runs)
+    row = {"name": "schedules_registered_in_bulk", "value": value, "unit": "schedules/s", "runs": runs}
+    if wanted.json:
+        print(json.dumps([row]))
+    print(f"{row['name']}: {value:,.0f} {row['unit']} (at least {PER_SECOND_MIN:,})", file=sys.stderr)
+    return 0 if value >= PER_SECOND_MIN else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
