@@ -2,9 +2,10 @@
 
 from msgspec import Struct
 
-from rota.domain.event import EventDraft
 from rota.domain.ids import TenantId, TokenId
 from rota.domain.tenancy import AuditEntry, Role
+
+TOKEN_ID_TAIL = 8
 
 
 class Actor(Struct, frozen=True):
@@ -16,9 +17,10 @@ class Actor(Struct, frozen=True):
     role: Role
     request_id: str = ""
 
-    def audit(self, verb: str, resource: str, resource_id: str) -> AuditEntry:
-        """Names are free text and may repeat, so the token's id stands beside it."""
-        return AuditEntry(f"{self.name} (token {self.token_id})", verb, resource, resource_id, self.request_id)
+    @property
+    def label(self) -> str:
+        """How it is written wherever somebody asks who did it: names are free text and may repeat, tokens do not."""
+        return f"{self.name} #{self.token_id[-TOKEN_ID_TAIL:]}"
 
-    def event(self, type: str, subject: str, **data: object) -> EventDraft:
-        return EventDraft(type, self.tenant_id, subject, self.name, dict(data))
+    def audit(self, verb: str, resource: str, resource_id: str) -> AuditEntry:
+        return AuditEntry(self.label, verb, resource, resource_id, self.request_id)

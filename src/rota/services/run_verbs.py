@@ -186,8 +186,8 @@ def _triggered(actor: Actor, schedule: Schedule, request: TriggerRequest, key: s
         idempotency_key=key,
         schedule_id=schedule.id,
         schedule_version=schedule.version,
-        reason=f"triggered by hand by {actor.name}",
-        created_by=actor.name,
+        reason=f"triggered by hand by {actor.label}",
+        created_by=actor.label,
     )
 
 

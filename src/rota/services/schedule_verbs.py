@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from rota.core.occurrences import PreviewItem, compile_trigger, preview
 from rota.core.schedule_changes import (
     Change,
     Changed,
@@ -24,7 +23,6 @@ from rota.core.schedule_changes import (
     restore_schedule,
     resume_schedule,
 )
-from rota.core.trigger_times import occurrences_of
 from rota.core.validation import require_valid_draft, validate_draft
 from rota.domain.errors import DomainError, invalid_input
 from rota.domain.ids import ScheduleId, TriggerId
@@ -43,7 +41,6 @@ RESUME_FROM_DAYS_MAX = 366
 REASON_CHARACTERS_MAX = 500
 KEY_WAITS_MAX = 10
 KEY_WAIT_SECONDS = 0.05
-PREVIEW_DRAFT_HASH_KEY = "preview"
 SCHEDULES_TOPIC = "schedules"
 _KEY_SCOPE = "schedules"
 
@@ -53,13 +50,6 @@ class Created(Struct, frozen=True):
 
     schedule: Schedule
     created: bool
-
-
-class TriggerPreview(Struct, frozen=True):
-    """One line of a preview: which trigger, when, and whether it fires."""
-
-    trigger: int
-    item: PreviewItem
 
 
 class ScheduleVerbs:
@@ -125,7 +115,7 @@ class ScheduleVerbs:
         self, actor: Actor, schedule_id: ScheduleId, reason: str, expected_version: int | None = None
     ) -> Schedule:
         _require_reason(reason)
-        said = reason or f"paused by {actor.name}"
+        said = reason or f"paused by {actor.label}"
         return await self._change(
             actor,
             schedule_id,
@@ -161,33 +151,6 @@ class ScheduleVerbs:
             lambda before, change: restore_schedule(before, change=change),
         )
 
-    async def preview(
-        self, actor: Actor, schedule_id: ScheduleId, after: datetime | None, limit: int
-    ) -> tuple[TriggerPreview, ...]:
-        """The next `limit` fires of a stored schedule over all its triggers, as if it were not paused, with skips."""
-        schedule = await self._schedules.get(actor.tenant_id, schedule_id)
-        start = after or await self.now()
-        found = [
-            TriggerPreview(place, item)
-            for place, trigger in enumerate(schedule.triggers)
-            for item in preview(occurrences_of(schedule.id, trigger), start, limit, fires_done=trigger.fires_count)
-        ]
-        return _first_fires(found, limit)
-
-    async def preview_draft(
-        self, draft: ScheduleDraft, after: datetime | None, limit: int
-    ) -> tuple[TriggerPreview, ...]:
-        """The same for a schedule that is not stored. `H` is hashed over a stand-in for the id that it will get."""
-        require_valid_draft(draft)
-        now = await self.now()
-        compiled = [compile_trigger(one, hash_key=PREVIEW_DRAFT_HASH_KEY, anchor=now) for one in draft.triggers]
-        found = [
-            TriggerPreview(place, item)
-            for place, occurrences in enumerate(compiled)
-            for item in preview(occurrences, after or now, limit)
-        ]
-        return _first_fires(found, limit)
-
     async def now(self) -> datetime:
         """The store's time (design law 4)."""
         return datetime.fromisoformat(await self._schedules.clock())
@@ -195,7 +158,7 @@ class ScheduleVerbs:
     async def _insert(
         self, actor: Actor, drafts: Sequence[ScheduleDraft], ids: Sequence[ScheduleId]
     ) -> tuple[Schedule, ...]:
-        change = Change(actor.name, await self.now())
+        change = Change(actor.label, await self.now())
         made = [
             create_schedule(
                 draft,
@@ -280,7 +243,7 @@ class ScheduleVerbs:
         if expected_version is not None and before.version != expected_version:
             detail = f"the schedule is at version {before.version}; the change was made for {expected_version}"
             raise DomainError("VERSION_MISMATCH", detail)
-        after, events = decide(before, Change(actor.name, await self.now()))
+        after, events = decide(before, Change(actor.label, await self.now()))
         if after == before:
             return before
         stored = ScheduleChange(events, actor.audit(name, "schedule", schedule_id))
@@ -300,22 +263,6 @@ def fingerprint_of(request: object) -> bytes:
 def key_mismatch(key: str) -> DomainError:
     problem = FieldProblem("idempotency_key", f"{key!r} was used for another request", "use a new key")
     return DomainError("IDEMPOTENCY_MISMATCH", f"the idempotency key {key!r} was used for another request", [problem])
-
-
-def _first_fires(found: list[TriggerPreview], limit: int) -> tuple[TriggerPreview, ...]:
-    """In order of time, up to the `limit`th fire; skips behind it belong to the next page."""
-    found.sort(key=lambda one: (one.item.fire_at, one.trigger))
-    chosen: list[TriggerPreview] = []
-    fires = 0
-    for one in found:
-        if one.item.fires:
-            fires += 1
-        if fires > limit:
-            break
-        chosen.append(one)
-        if fires == limit:
-            break
-    return tuple(chosen)
 
 
 def _require_reason(reason: str) -> None:

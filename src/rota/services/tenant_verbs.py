@@ -25,6 +25,11 @@ TOKEN_DAYS_MAX = 3_660
 SCHEDULES_TOPIC = "schedules"
 
 
+def secret_digest(secret: str) -> bytes:
+    """What is stored of a token. The secret has 256 random bits, so that a plain hash suffices."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
 class TenantRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A tenant to be created. `name` is for people; without one it is the id."""
 
@@ -68,7 +73,7 @@ class TenantVerbs:
             problems = [FieldProblem("id", "is no canonical tenant id", remedy)]
         if problems:
             raise invalid_input(problems)
-        tenant = Tenant(TenantId(request.id), name, await self._now(), actor.name)
+        tenant = Tenant(TenantId(request.id), name, await self._now(), actor.label)
         return await self._tenants.create(tenant, actor.audit("create", "tenant", tenant.id))
 
     async def revoke_tenant(self, actor: Actor, tenant_id: TenantId) -> Tenant:
@@ -97,11 +102,10 @@ class TenantVerbs:
             role=request.role,
             hint=secret[:HINT_CHARACTERS],
             created_at=now,
-            created_by=actor.name,
+            created_by=actor.label,
             expires_at=request.expires_at,
         )
-        hashed = hashlib.sha256(secret.encode()).digest()
-        stored = await self._tokens.create(token, hashed, actor.audit("create", "token", token.id))
+        stored = await self._tokens.create(token, secret_digest(secret), actor.audit("create", "token", token.id))
         return IssuedToken(stored, secret)
 
     async def revoke_token(self, actor: Actor, token_id: TokenId) -> ApiToken:

@@ -43,9 +43,11 @@ def configure_logs(*, json_lines: bool | None = None) -> None:
 
 
 def _json_renderer() -> structlog.processors.JSONRenderer:
-    return structlog.processors.JSONRenderer(
-        serializer=lambda line, **_: msgspec.json.encode(line, enc_hook=str).decode()
-    )
+    return structlog.processors.JSONRenderer(serializer=_json_line)
+
+
+def _json_line(line: object, **_: object) -> str:
+    return msgspec.json.encode(line, enc_hook=str).decode()
 
 
 def _console_renderer() -> structlog.dev.ConsoleRenderer:

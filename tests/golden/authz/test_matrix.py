@@ -1,4 +1,6 @@
-"""Who may do what, as the API answers it. `BLESS=1 pytest tests/golden/authz` writes it; commit only what you understand.
+"""Who may do what, as the API answers it.
+
+`BLESS=1 pytest tests/golden/authz` writes it; commit only what you understand.
 
 A route that is missing from the file, or is in it and gone, fails.
 """

@@ -34,7 +34,7 @@ class Exchange:
     async def until(self, predicate: Callable[["Exchange"], bool], what: str = "") -> None:
         await wait_until(lambda: predicate(self), what=what or repr(self.body[-500:]))
 
-    async def _take(self, message: Any) -> None:
+    async def take(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.headers = {name.decode().lower(): value.decode() for name, value in message["headers"]}
@@ -74,7 +74,7 @@ async def exchange(
         await gone.wait()
         return {"type": "http.disconnect"}
 
-    task = asyncio.create_task(app(scope, receive, sent._take))  # pyright: ignore[reportArgumentType]
+    task = asyncio.create_task(app(scope, receive, sent.take))  # pyright: ignore[reportArgumentType]
     try:
         await sent.until(lambda one: one.status != 0 or task.done(), "the answer begins")
         yield sent

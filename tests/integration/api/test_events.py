@@ -2,6 +2,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from rota.api.rest.app import create_app
+from rota.api.rest.wiring import ApiOptions
 from rota.domain.event import EventDraft
 from tests.integration.api.raw_asgi import exchange
 from tests.integration.api.world import GLOBEX, SCHEDULE, World, store_now
@@ -87,10 +89,12 @@ async def test_the_platforms_events_are_for_a_platform_admin(world: World) -> No
 
 
 async def test_a_stream_beyond_the_limit_is_refused_with_a_time_to_come_back(world: World) -> None:
-    world.app.state.streams._streams_max = 1
-    async with exchange(world.app, "GET", "/api/v1/events/stream", world.auth()) as stream:
+    app = create_app(world.ports, ApiOptions(streams_max=1))
+    async with exchange(app, "GET", "/api/v1/events/stream", world.auth()) as stream:
         await stream.until(lambda one: b"retry" in one.body)
-        async with exchange(world.app, "GET", "/api/v1/events/stream", world.auth()) as refused:
+        async with exchange(app, "GET", "/api/v1/events/stream", world.auth()) as refused:
             await refused.until(lambda one: one.ended)
             assert (refused.status, refused.json()["code"]) == (429, "RATE_LIMITED")
             assert int(refused.headers["retry-after"]) > 0
+    async with exchange(app, "GET", "/api/v1/events/stream", world.auth()) as admitted:
+        assert admitted.status == 200

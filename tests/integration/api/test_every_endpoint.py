@@ -1,17 +1,19 @@
-"""Every endpoint: with real data it answers what its description says; reading writes nothing; a failure is a failure."""
+"""Every endpoint answers real data as its description says; reads write nothing; a failure is never an empty answer."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, cast
 
 import jsonschema_rs
 import msgspec
 import pytest
+import structlog
 from msgspec.structs import replace
 
 from rota.api.rest.app import ENDPOINTS, create_app
 from rota.api.rest.endpoint import Endpoint
 from rota.api.rest.wiring import ApiPorts
 from rota.domain.errors import CATALOGUE, Unavailable
+from rota.telemetry.logs import configure_logs
 from tests.integration.api.raw_asgi import Exchange, answered
 from tests.integration.api.world import World, guarded_endpoints, path_of
 
@@ -172,13 +174,22 @@ async def test_when_nobody_can_be_authenticated_everything_is_unavailable_and_no
     assert (answer.status, answer.json()["code"]) == (503, "UNAVAILABLE")
 
 
-async def test_a_defect_shows_its_request_id_and_nothing_else(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def json_logs(capsys: pytest.CaptureFixture[str]) -> Generator[None]:
+    configure_logs(json_lines=True)
+    yield
+    structlog.reset_defaults()
+
+
+async def test_a_defect_shows_its_request_id_and_nothing_else(
+    world: World, json_logs: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     app = create_app(without(world.ports, Broken(), "tokens"))
     headers = {**world.auth("viewer"), "X-Request-Id": "trace-1"}
     answer = await answered(app, "GET", "/api/v1/schedules", headers)
     assert (answer.status, answer.json()["code"], answer.json()["request_id"]) == (500, "INTERNAL", "trace-1")
     assert "row 7" not in answer.body.decode()
-    logged = capsys.readouterr().out
+    logged = capsys.readouterr().err
     assert "row 7" in logged
     assert "trace-1" in logged
 

@@ -1,7 +1,11 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from rota.adapters.system_clock import SystemClock
+from rota.api.rest.app import create_app
+from rota.api.rest.wiring import ApiOptions
 from rota.domain.ids import RunId
 from tests.integration.api.raw_asgi import answered, exchange
 from tests.integration.api.world import ACME, World, execute_once
@@ -152,12 +156,20 @@ async def test_the_lines_of_a_run_are_followed_until_it_ends(empty_world: World)
         assert [frame.get("id") for frame in resumed.frames] == ["1.1", None]
 
 
+class HurriedClock(SystemClock):
+    """Twenty seconds in one, so that a test need not wait for what is remembered to be forgotten."""
+
+    def monotonic_seconds(self) -> float:
+        return super().monotonic_seconds() * 20
+
+
 async def test_a_stream_ends_with_its_token(empty_world: World) -> None:
+    app = create_app(replace(empty_world.ports, clock=HurriedClock()), ApiOptions(stream_poll_seconds=0.02))
     run = await enqueue(empty_world)
     issued = (await empty_world.call("POST", "/tokens", {"name": "short", "role": "viewer"})).json()
     path = f"/api/v1/runs/{run['id']}/logs/stream"
     headers = {"Authorization": f"Bearer {issued['secret']}"}
-    async with exchange(empty_world.app, "GET", path, headers) as stream:
+    async with exchange(app, "GET", path, headers) as stream:
         await stream.until(lambda one: b"retry" in one.body)
         await empty_world.call("POST", f"/tokens/{issued['id']}/revoke")
         await stream.until(lambda one: one.ended)

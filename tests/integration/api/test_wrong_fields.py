@@ -1,4 +1,4 @@
-"""Each field of everything that a caller sends, wrong once: 422 with the field, the problem and a remedy; nothing stored.
+"""Each field of all that a caller sends, wrong once: 422 with the field, the problem and a remedy; nothing stored.
 
 The list is complete by construction: a field that a type has and the list lacks fails here.
 """

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import httpx
 import msgspec
@@ -134,7 +134,7 @@ async def build_world(api_pool: Pool, service_pool: Pool, owner_pool: Pool) -> W
     wakeups = RecordedWakeups()
     ports = ports_over(api_pool, service_pool, wakeups)
     app = create_app(ports, ApiOptions(stream_poll_seconds=0.02))
-    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://rota.test")
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(cast("Any", app)), base_url="http://rota.test")
     tokens = await _tokens(ports)
     claims = PostgresRunClaims(service_pool)
     return World(app, ports, wakeups, client, tokens, claims, owner_pool)

@@ -24,6 +24,8 @@ from rota.domain.ids import TenantId, TokenId
 from rota.services.acting import Actor
 
 KEY_CHARACTERS_MAX = 255
+# A proxy that gathers an answer before it passes it on would hold a stream back.
+STREAM_HEADERS = {"X-Accel-Buffering": "no"}
 
 _NOBODY = Actor(TenantId(""), "", TokenId(""), "viewer")
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -41,7 +43,7 @@ def bind(endpoint: Endpoint, services: Services) -> HTTPRouteHandler:
         answer = await endpoint.handler(call)
         if isinstance(answer, StreamAnswer):
             request.scope["state"][STATE_STREAMING] = True
-            return Stream(answer.frames, media_type="text/event-stream; charset=utf-8")
+            return Stream(answer.frames, media_type="text/event-stream; charset=utf-8", headers=STREAM_HEADERS)
         return Response(
             _content(answer), status_code=answer.status, headers=answer.headers, media_type=answer.content_type
         )

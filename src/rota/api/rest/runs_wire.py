@@ -70,7 +70,7 @@ def draft_of(request: RunRequest, actor: Actor) -> RunDraft:
         priority=request.priority,
         delay_seconds=request.delay_seconds,
         idempotency_key=request.idempotency_key,
-        created_by=actor.name,
+        created_by=actor.label,
     )
 
 

@@ -84,7 +84,7 @@ async def create_schedules(call: Call[list[ScheduleDraft], Nothing]) -> Answer:
 )
 async def preview_draft(call: Call[ScheduleDraft, PreviewQuery]) -> Answer:
     """Show when a schedule would fire; nothing is stored."""
-    found = await call.services.schedules.preview_draft(call.body, call.query.after, call.query.limit)
+    found = await call.services.previews.of_draft(call.body, call.query.after, call.query.limit)
     return Answer(preview_body(found))
 
 
@@ -217,7 +217,7 @@ async def trigger_schedule(call: Call[TriggerRequest, Nothing]) -> Answer:
 @endpoint("GET", f"{ONE}/preview", READ, query=PreviewQuery, answers=(PreviewBody,))
 async def preview_schedule(call: Call[Nothing, PreviewQuery]) -> Answer:
     """Show when a schedule fires next, as if it were not paused, and what does not fire and why."""
-    found = await call.services.schedules.preview(call.actor, _id(call), call.query.after, call.query.limit)
+    found = await call.services.previews.of_stored(call.actor, _id(call), call.query.after, call.query.limit)
     return Answer(preview_body(found))
 
 

@@ -15,7 +15,7 @@ from rota.domain.schedule import Schedule, ScheduleDraft, TriggerState
 from rota.domain.targets import Target
 from rota.domain.triggers import AtTrigger, CronTrigger, IntervalTrigger
 from rota.ports.schedule_store import ScheduleFilter
-from rota.services.schedule_verbs import TriggerPreview
+from rota.services.schedule_previewing import TriggerPreview
 
 PREVIEW_LIMIT_DEFAULT = 10
 PREVIEW_LIMIT_MAX = 500

@@ -16,6 +16,7 @@ from rota.ports.tenant_store import EventStore, TenantStore, TokenStore
 from rota.ports.wakeups import Wakeups
 from rota.ports.worker_store import WorkerStore
 from rota.services.run_verbs import RunVerbs
+from rota.services.schedule_previewing import SchedulePreviews
 from rota.services.schedule_verbs import ScheduleVerbs
 from rota.services.tenant_verbs import TenantVerbs
 from rota.telemetry.metrics import Metrics
@@ -59,6 +60,7 @@ class Services(Struct, frozen=True):
     ports: ApiPorts
     options: ApiOptions
     schedules: ScheduleVerbs
+    previews: SchedulePreviews
     runs: RunVerbs
     tenants: TenantVerbs
     authenticator: Authenticator
@@ -71,6 +73,7 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
         ports,
         options,
         ScheduleVerbs(ports.schedules, ports.idempotency, ports.ids, ports.wakeups, ports.clock),
+        SchedulePreviews(ports.schedules),
         RunVerbs(
             ports.schedules,
             ports.run_intake,

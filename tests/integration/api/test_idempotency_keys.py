@@ -1,0 +1,78 @@
+"""One suite for the keys, over memory and PostgreSQL; and requests that race for one key."""
+
+import asyncio
+
+import pytest
+
+from rota.domain.ids import TenantId
+from rota.ports.idempotency_store import IdempotencyStore, KeyUse
+from rota.storage.memory.idempotency import MemoryIdempotencyStore
+from tests.integration.api.world import ACME, GLOBEX, SCHEDULE, World
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def keys(request: pytest.FixtureRequest, empty_world: World) -> IdempotencyStore:
+    return MemoryIdempotencyStore() if request.param == "memory" else empty_world.ports.idempotency
+
+
+async def test_the_first_use_of_a_key_wins_for_ever(keys: IdempotencyStore) -> None:
+    first, second = KeyUse("k", b"1", "a"), KeyUse("k", b"2", "b")
+    assert await keys.reserve_many(ACME, "s", [first]) == (first,)
+    assert await keys.reserve_many(ACME, "s", [second, KeyUse("new", b"3")]) == (first, KeyUse("new", b"3"))
+    assert await keys.reserve_many(ACME, "s", [KeyUse("new", b"4"), second]) == (KeyUse("new", b"3"), first)
+
+
+async def test_keys_of_another_tenant_or_scope_are_other_keys(keys: IdempotencyStore) -> None:
+    uses = [KeyUse("k", bytes([number])) for number in range(3)]
+    places: list[tuple[TenantId, str]] = [(ACME, "s"), (GLOBEX, "s"), (ACME, "t")]
+    for use, (tenant_id, scope) in zip(uses, places, strict=True):
+        assert await keys.reserve_many(tenant_id, scope, [use]) == (use,)
+
+
+async def test_of_many_at_once_all_read_the_same_first_use(keys: IdempotencyStore) -> None:
+    uses = [KeyUse("k", bytes([number])) for number in range(20)]
+    answers = await asyncio.gather(*(keys.reserve_many(ACME, "s", [use]) for use in uses))
+    assert len({answer[0].fingerprint for answer in answers}) == 1
+
+
+async def test_requests_with_many_keys_in_any_order_do_not_wait_for_each_other(empty_world: World) -> None:
+    forward = [KeyUse(f"k{number}", b"x") for number in range(200)]
+    orders = [forward, forward[::-1]] * 5
+    store = empty_world.ports.idempotency
+    answers = await asyncio.gather(*(store.reserve_many(ACME, "s", uses) for uses in orders))
+    assert [list(answer) for answer in answers] == orders
+
+
+async def test_a_schedule_asked_for_many_times_at_once_is_made_once(empty_world: World) -> None:
+    key = {"Idempotency-Key": "once"}
+    answers = await asyncio.gather(*(empty_world.call("POST", "/schedules", SCHEDULE, headers=key) for _ in range(10)))
+    assert sorted(one.status_code for one in answers) == [200] * 9 + [201]
+    assert len({one.json()["id"] for one in answers}) == 1
+    assert (await empty_world.call("GET", "/schedules")).json()["total_count"] == 1
+
+
+async def test_a_key_whose_first_request_made_nothing_makes_it_later(empty_world: World) -> None:
+    key = {"Idempotency-Key": "later"}
+    taken = (await empty_world.call("POST", "/schedules", SCHEDULE)).json()
+    refused = await empty_world.call("POST", "/schedules", SCHEDULE, headers=key)
+    assert refused.json()["code"] == "NAME_TAKEN"
+    await empty_world.call("DELETE", f"/schedules/{taken['id']}")
+    made = await empty_world.call("POST", "/schedules", SCHEDULE, headers=key)
+    assert made.status_code == 201
+    again = await empty_world.call("POST", "/schedules", SCHEDULE, headers=key)
+    assert (again.status_code, again.json()["id"]) == (200, made.json()["id"])
+
+
+async def test_a_run_asked_for_many_times_at_once_is_made_once(empty_world: World) -> None:
+    body = {"task": "report", "idempotency_key": "once"}
+    answers = await asyncio.gather(*(empty_world.call("POST", "/runs", body) for _ in range(10)))
+    assert sorted(one.status_code for one in answers) == [200] * 9 + [201]
+    assert len({one.json()["id"] for one in answers}) == 1
+
+
+async def test_changes_without_a_version_all_go_through_when_they_race(empty_world: World) -> None:
+    made = (await empty_world.call("POST", "/schedules", SCHEDULE)).json()
+    path = f"/schedules/{made['id']}/pause"
+    answers = await asyncio.gather(*(empty_world.call("POST", path, {"reason": f"r{n}"}) for n in range(3)))
+    assert [one.status_code for one in answers] == [200] * 3
+    assert (await empty_world.call("GET", f"/schedules/{made['id']}")).json()["version"] == 4
