@@ -107,7 +107,7 @@ CREATE TABLE scheduler.live_runs (
     tenant_id            text NOT NULL,
     queue                text NOT NULL,
     CHECK ((state = 'running') = (worker_id IS NOT NULL))
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX live_runs_claimable ON scheduler.live_runs (queue, priority, due_at, run_id) WHERE state = 'queued';
 -- Serves "what does this worker hold", "who holds anything" and "what is overdue", worker by worker.
 CREATE INDEX live_runs_held ON scheduler.live_runs (worker_id, hard_deadline_at) WHERE state = 'running';
@@ -166,9 +166,9 @@ CREATE TABLE scheduler.workers (
 CREATE INDEX workers_live ON scheduler.workers (id) WHERE state IN ('active', 'draining');
 CREATE INDEX workers_by_start ON scheduler.workers (started_at);
 
--- A run's row is written twice: room for its second version on its own page.
+-- A run's row is written twice: room for its second version on its own page, without which it costs index entries.
 INSERT INTO scheduler.partitioned_tables (name, reason, page_fill_percent) VALUES
-    ('runs', 'history', 60), ('attempts', 'history', 100), ('log_lines', 'history', 100);
+    ('runs', 'history', 50), ('attempts', 'history', 100), ('log_lines', 'history', 100);
 REVOKE ALL ON FUNCTION scheduler.uuid7_series(timestamptz), scheduler.uuid7_nth(text, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION scheduler.uuid7_series(timestamptz), scheduler.uuid7_nth(text, bigint) TO rota_api, rota_service;
 

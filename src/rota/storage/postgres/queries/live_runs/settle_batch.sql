@@ -1,23 +1,22 @@
 -- Ends attempts, each under its token, and moves their runs on; a stale token changes nothing and harms no neighbour.
--- Rows are locked in the order of their ids, then the clock is read. A run whose cancelling was asked for is not
--- queued again. `give_back` returns a claim that was never begun: its attempt is not counted, its place is kept.
+-- A run whose cancelling was asked for is not queued again: so what would be queued is locked first, then judged. What
+-- ends is removed without another lock. Rows are visited in the order of their ids, so that two settlers do not deadlock.
+-- `give_back` returns a claim that was never begun: its attempt is not counted, its place is kept.
 WITH given AS MATERIALIZED (
     SELECT *
       FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::float8[], $7::jsonb[], $8::jsonb[],
                   $9::boolean[])
            WITH ORDINALITY AS g (run_id, token, verb, outcome, reason, delay_seconds, result, error, dead_letter, n)
 ), held AS MATERIALIZED (
-    SELECT g.n, g.run_id, g.outcome, g.reason, g.delay_seconds, g.result, g.error, g.dead_letter,
+    SELECT g.n, g.run_id, g.verb, g.outcome, g.reason, g.delay_seconds, g.result, g.error, g.dead_letter,
            l.tenant_id, l.schedule_id, l.worker_id, l.started_at, l.attempts_count,
-           g.verb <> 'give_back' AS counts,
-           CASE WHEN g.verb IN ('retry', 'give_back') AND l.cancel_requested_at IS NOT NULL THEN 'cancel'
-                ELSE g.verb END AS verb
-      FROM (SELECT * FROM given ORDER BY run_id) AS g
+           l.cancel_requested_at IS NOT NULL AS is_cancelled
+      FROM (SELECT * FROM given WHERE verb IN ('retry', 'give_back') ORDER BY run_id) AS g
      CROSS JOIN LATERAL (
-           SELECT * FROM scheduler.live_runs l
-            WHERE l.run_id = g.run_id
-              AND l.attempt_token = g.token
-              AND l.state = 'running'
+           SELECT * FROM scheduler.live_runs v
+            WHERE v.run_id = g.run_id
+              AND v.attempt_token = g.token
+              AND v.state = 'running'
               FOR UPDATE) AS l
 ), clock AS MATERIALIZED (
     SELECT scheduler.current_time() AS now FROM (SELECT count(*) FROM held) AS locked
@@ -27,20 +26,25 @@ WITH given AS MATERIALIZED (
            worker_id = NULL,
            started_at = NULL,
            hard_deadline_at = NULL,
-           due_at = CASE WHEN h.counts THEN c.now + make_interval(secs => h.delay_seconds) ELSE l.due_at END,
-           attempts_count = l.attempts_count - (NOT h.counts)::integer,
-           losses_count = l.losses_count + (h.counts AND h.outcome = 'lost')::integer
+           due_at = CASE h.verb WHEN 'retry' THEN c.now + make_interval(secs => h.delay_seconds) ELSE l.due_at END,
+           attempts_count = l.attempts_count - (h.verb = 'give_back')::integer,
+           losses_count = l.losses_count + (h.verb = 'retry' AND h.outcome = 'lost')::integer
       FROM held h
      CROSS JOIN clock c
      WHERE l.run_id = h.run_id
-       AND h.verb IN ('retry', 'give_back')
-    RETURNING h.*
+       AND NOT h.is_cancelled
+    RETURNING h.n, h.run_id, h.verb, h.outcome, h.reason, h.result, h.error, h.dead_letter, h.verb <> 'give_back' AS counts,
+              h.tenant_id, h.schedule_id, h.worker_id, h.started_at, h.attempts_count
 ), removed AS (
     DELETE FROM scheduler.live_runs l
-     USING held h
-     WHERE l.run_id = h.run_id
-       AND h.verb IN ('succeed', 'fail', 'cancel')
-    RETURNING h.*
+     USING (SELECT * FROM given ORDER BY run_id) AS g
+     WHERE l.run_id = g.run_id
+       AND l.attempt_token = g.token
+       AND l.state = 'running'
+       AND (g.verb IN ('succeed', 'fail', 'cancel') OR g.n IN (SELECT h.n FROM held h WHERE h.is_cancelled))
+    RETURNING g.n, g.run_id, CASE WHEN g.verb IN ('succeed', 'fail') THEN g.verb ELSE 'cancel' END AS verb,
+              g.outcome, g.reason, g.result, g.error, g.dead_letter, g.verb <> 'give_back' AS counts,
+              l.tenant_id, l.schedule_id, l.worker_id, l.started_at, l.attempts_count
 ), ended AS (
     UPDATE scheduler.runs r
        SET state = CASE h.verb WHEN 'succeed' THEN 'succeeded' WHEN 'fail' THEN 'failed' ELSE 'cancelled' END,
