@@ -32,10 +32,13 @@ async def test_days_tell_what_they_came_to(world: World) -> None:
     since = datetime.fromisoformat(shown["cutoff_date"])
     assert timedelta(days=7) <= await store_now(world.ports) - since < timedelta(days=7, minutes=1)
     assert shown["showing_events_since"] == shown["cutoff_date"]
-    for wrong in ("days=0", "days=91", "type=Nope", "event_type=Nope", "limit=0", "after=%21%21"):
+    for wrong in ("days=0", "days=91", "type=Nope", "event_type=Nope", "limit=0", "after=%21%21", "cursor=%21"):
         answer = await world.call("GET", f"/events?{wrong}")
         assert answer.status_code == 422, wrong
+        assert answer.json()["errors"][0]["field"] == wrong.partition("=")[0]
         assert answer.json()["errors"][0]["remedy"]
+    lost = await world.call("GET", "/events/stream", headers={"Last-Event-ID": "!!"})
+    assert lost.json()["errors"][0]["field"] == "Last-Event-ID"
 
 
 async def test_a_cursor_reads_on_oldest_first_and_stays_good(world: World) -> None:
@@ -88,13 +91,17 @@ async def test_the_platforms_events_are_for_a_platform_admin(world: World) -> No
     assert {one["tenant_id"] for one in own["items"]} == {"acme"}
 
 
-async def test_a_stream_beyond_the_limit_is_refused_with_a_time_to_come_back(world: World) -> None:
-    app = create_app(world.ports, ApiOptions(streams_max=1))
+@pytest.mark.parametrize("options", [ApiOptions(streams_max=1), ApiOptions(streams_per_tenant_max=1)])
+async def test_a_stream_beyond_the_limit_is_refused_with_a_time_to_come_back(world: World, options: ApiOptions) -> None:
+    app = create_app(world.ports, options)
     async with exchange(app, "GET", "/api/v1/events/stream", world.auth()) as stream:
         await stream.until(lambda one: b"retry" in one.body)
         async with exchange(app, "GET", "/api/v1/events/stream", world.auth()) as refused:
             await refused.until(lambda one: one.ended)
             assert (refused.status, refused.json()["code"]) == (429, "RATE_LIMITED")
             assert int(refused.headers["retry-after"]) > 0
+        theirs = world.auth("admin", GLOBEX)
+        async with exchange(app, "GET", "/api/v1/events/stream", theirs) as other:
+            assert other.status == (429 if options.streams_max == 1 else 200)
     async with exchange(app, "GET", "/api/v1/events/stream", world.auth()) as admitted:
         assert admitted.status == 200

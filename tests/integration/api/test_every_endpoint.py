@@ -1,21 +1,21 @@
 """Every endpoint answers real data as its description says; reads write nothing; a failure is never an empty answer."""
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import jsonschema_rs
 import msgspec
-import pytest
-import structlog
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from rota.api.rest.app import ENDPOINTS, create_app
 from rota.api.rest.endpoint import Endpoint
 from rota.api.rest.wiring import ApiPorts
 from rota.domain.errors import CATALOGUE, Unavailable
-from rota.telemetry.logs import configure_logs
+from rota.storage.postgres.driver import Connection
 from tests.integration.api.raw_asgi import Exchange, answered
 from tests.integration.api.world import World, guarded_endpoints, path_of
+from tests.support.waiting import wait_until
 
 Prepare = Callable[[World], Awaitable[object]]
 
@@ -169,29 +169,42 @@ async def test_an_outage_is_a_503_with_a_time_to_come_back_and_never_an_empty_an
             assert int(answer.headers["retry-after"]) >= 1
 
 
+async def test_a_database_that_goes_away_is_told_as_such_and_served_again_when_it_is_back(
+    world: World, admin_connection: Connection
+) -> None:
+    name = await admin_connection.fetchval("SELECT quote_ident(current_database())")
+    away = (
+        "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await admin_connection.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 0")
+    await admin_connection.fetchval(away)
+    for method, path in (("GET", "/schedules"), ("GET", "/runs"), ("POST", "/runs"), ("GET", "/health/ready")):
+        answer = await world.call(method, path, {"task": "report"} if method == "POST" else None)
+        assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE"), (path, answer.text)
+    await admin_connection.execute(f"ALTER DATABASE {name} CONNECTION LIMIT -1")
+    await wait_until(lambda: answers(world, "/schedules"))
+
+
+async def answers(world: World, path: str) -> bool:
+    return (await world.call("GET", path)).status_code == 200
+
+
 async def test_when_nobody_can_be_authenticated_everything_is_unavailable_and_nothing_is_refused(world: World) -> None:
     answer = await answered(create_app(without(world.ports, Away())), "GET", "/api/v1/schedules", world.auth("viewer"))
     assert (answer.status, answer.json()["code"]) == (503, "UNAVAILABLE")
 
 
-@pytest.fixture
-def json_logs(capsys: pytest.CaptureFixture[str]) -> Generator[None]:
-    configure_logs(json_lines=True)
-    yield
-    structlog.reset_defaults()
-
-
-async def test_a_defect_shows_its_request_id_and_nothing_else(
-    world: World, json_logs: None, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_defect_shows_its_request_id_and_nothing_else(world: World) -> None:
     app = create_app(without(world.ports, Broken(), "tokens"))
     headers = {**world.auth("viewer"), "X-Request-Id": "trace-1"}
-    answer = await answered(app, "GET", "/api/v1/schedules", headers)
+    with capture_logs() as logged:
+        answer = await answered(app, "GET", "/api/v1/schedules", headers)
     assert (answer.status, answer.json()["code"], answer.json()["request_id"]) == (500, "INTERNAL", "trace-1")
     assert "row 7" not in answer.body.decode()
-    logged = capsys.readouterr().err
-    assert "row 7" in logged
-    assert "trace-1" in logged
+    (defect,) = [line for line in logged if line["event"] == "defect"]
+    assert "row 7" in str(defect["exc_info"])
+    assert defect["request_id"] == "trace-1"
 
 
 async def test_health_needs_no_token_and_tells_an_outage(world: World) -> None:
@@ -227,16 +240,15 @@ async def test_a_body_beyond_the_limit_is_refused_by_its_announcement_and_by_its
     assert (await answered(world.app, "POST", "/api/v1/schedules", lied, b"{}")).status == 413
 
 
-async def test_a_request_is_logged_and_counted_without_its_token_or_query(
-    world: World, capsys: pytest.CaptureFixture[str]
-) -> None:
-    await world.call("GET", "/schedules?name=private-name", headers={"X-Request-Id": "trace-2"})
-    await world.call("GET", "/schedules", headers={"X-Request-Id": "bad id\t"})
-    logged = capsys.readouterr().out
-    assert "trace-2" in logged
-    assert "private-name" not in logged
-    assert "bad id" not in logged
-    assert not [token for token in world.tokens.values() if token in logged]
+async def test_a_request_is_logged_and_counted_without_its_token_or_query(world: World) -> None:
+    with capture_logs() as lines:
+        await world.call("GET", "/schedules?name=private-name", headers={"X-Request-Id": "trace-2"})
+        await world.call("GET", "/schedules", headers={"X-Request-Id": "bad id\t"})
+    assert [line["event"] for line in lines] == ["request", "request"]
+    assert (lines[0]["request_id"], lines[0]["status"], lines[0]["tenant_id"]) == ("trace-2", 200, "acme")
+    assert "private-name" not in str(lines)
+    assert "bad id" not in str(lines)
+    assert not [token for token in world.tokens.values() if token in str(lines)]
     text = (await world.call("GET", "/metrics", role="platform_admin")).text
     assert 'rota_http_requests_total{method="GET",route="/api/v1/schedules",status="200"}' in text
     assert not [token for token in world.tokens.values() if token in text]

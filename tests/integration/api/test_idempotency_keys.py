@@ -9,6 +9,8 @@ from rota.ports.idempotency_store import IdempotencyStore, KeyUse
 from rota.storage.memory.idempotency import MemoryIdempotencyStore
 from tests.integration.api.world import ACME, GLOBEX, SCHEDULE, World
 
+pytestmark = pytest.mark.both_engines
+
 
 @pytest.fixture(params=["memory", "postgres"])
 def keys(request: pytest.FixtureRequest, empty_world: World) -> IdempotencyStore:

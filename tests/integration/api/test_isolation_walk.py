@@ -56,6 +56,7 @@ async def rows_of_acme(world: World) -> dict[str, str]:
     }
 
 
+@pytest.mark.both_engines
 async def test_anothers_object_answers_exactly_as_one_that_does_not_exist(world: World) -> None:
     before = await rows_of_acme(world)
     unknown = dict.fromkeys(world.ids, UNKNOWN_ID)

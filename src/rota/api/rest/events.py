@@ -3,7 +3,7 @@ platform's and all tenants' are another resource, which only a platform_admin ma
 """
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -11,7 +11,7 @@ from rota.api.authz import Access
 from rota.api.rest.endpoint import Answer, Call, Endpoint, Nothing, StreamAnswer, endpoint
 from rota.api.rest.page_wire import PageQuery
 from rota.api.rest.sse import CURSOR_CHARACTERS_MAX, Frame, Turn, stream
-from rota.domain.errors import invalid_input
+from rota.domain.errors import DomainError, invalid_input
 from rota.domain.event import EVENT_TYPES, Event
 from rota.domain.ids import TenantId
 from rota.domain.page import PageRequest
@@ -92,11 +92,22 @@ async def _page(call: Call[Nothing, EventQuery], tenant_id: TenantId | None) -> 
         return Answer(
             EventPage(page.items, page.total_count, page.limit, page.offset, page.has_more, page.next_cursor, dates)
         )
-    behind = await store.after(where, query.after, query.limit + 1)
+    behind = await _after(call, where, ("after", query.after), query.limit + 1)
     total = (await store.page(where, PageRequest(limit=1))).total_count
     items = behind[: query.limit]
     resume = items[-1].cursor if items else query.after
     return Answer(EventPage(items, total, query.limit, 0, len(behind) > query.limit, resume, dates))
+
+
+async def _after(call: Call[Any, Any], where: EventFilter, given: tuple[str, str], limit: int) -> tuple[Event, ...]:
+    """Events behind a cursor; `given` has the name under which the caller sent it, so that a refusal says that name."""
+    name, cursor = given
+    try:
+        return await call.services.ports.events.after(where, cursor, limit)
+    except DomainError as refused:
+        if refused.code != "INVALID_INPUT":
+            raise
+        raise invalid_input([FieldProblem(name, one.problem, one.remedy) for one in refused.problems]) from refused
 
 
 async def _date_filter(call: Call[Nothing, EventQuery]) -> DateFilter | None:
@@ -109,13 +120,13 @@ async def _date_filter(call: Call[Nothing, EventQuery]) -> DateFilter | None:
 async def _stream(call: Call[Nothing, EventStreamQuery], tenant_id: TenantId | None) -> StreamAnswer:
     store = call.services.ports.events
     where = EventFilter(tenant_id, _types(call.query.type), call.query.subject)
-    given = call.last_event_id or call.query.after
-    if given is None:
+    given = ("Last-Event-ID", call.last_event_id) if call.last_event_id else ("after", call.query.after)
+    if given[1] is None:
         newest = await store.page(EventFilter(tenant_id), PageRequest(limit=1))
         cursor = newest.items[0].cursor if newest.items else None
     else:
-        cursor = given
-        await store.after(where, cursor, 1)
+        cursor = given[1]
+        await _after(call, where, (given[0], cursor), 1)
 
     async def look() -> Turn:
         nonlocal cursor

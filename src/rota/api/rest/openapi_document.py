@@ -20,7 +20,7 @@ from rota.domain.errors import CATALOGUE, ErrorMeaning
 SECURITY_SCHEME = "token"
 _REF = "#/components/schemas/{name}"
 _PAGE_NAME = re.compile(r"PageBody_(\w+)_\Z")
-_ALWAYS = ("INTERNAL", "UNAVAILABLE")
+_ALWAYS = ("INTERNAL", "UNAVAILABLE", "INVALID_INPUT", "MALFORMED_REQUEST")
 _GUARDED = ("UNAUTHENTICATED", "ROLE_FORBIDDEN", "TENANT_FORBIDDEN")
 
 Json = dict[str, Any]
@@ -138,7 +138,6 @@ def _codes(one: Endpoint) -> Iterable[str]:
     codes = [*_ALWAYS, *one.errors]
     if one.access is not None:
         codes += _GUARDED
-        codes += ["INVALID_INPUT", "MALFORMED_REQUEST"]
     if "{" in one.path or one.access is not None:
         codes.append("NOT_FOUND")
     if one.method != "GET":

@@ -40,14 +40,14 @@ class Turn(Struct, frozen=True):
 
 
 def stream(call: Call[Any, Any], look: Callable[[], Awaitable[Turn]]) -> StreamAnswer:
-    """Raises RATE_LIMITED where the process has as many streams as it may."""
-    call.services.streams.refuse_if_full()
+    """Raises RATE_LIMITED where the tenant or the process has as many streams as it may."""
+    call.services.streams.refuse_if_full(call.tenant_id)
     return StreamAnswer(_frames(call, look))
 
 
 async def _frames(call: Call[Any, Any], look: Callable[[], Awaitable[Turn]]) -> AsyncIterator[str]:
     services, clock = call.services, call.services.ports.clock
-    async with services.streams.held():
+    async with services.streams.held(call.tenant_id):
         yield f"retry: {RETRY_MILLISECONDS}\n\n"
         spoke_at = clock.monotonic_seconds()
         while not services.streams.closing:

@@ -49,6 +49,7 @@ class ApiOptions(Struct, frozen=True):
 
     version: str = "0.1.0"
     streams_max: int = 200
+    streams_per_tenant_max: int = 50
     stream_poll_seconds: float = 0.5
     stream_heartbeat_seconds: float = 15.0
     readiness_seconds: float = 2.0
@@ -84,6 +85,6 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
         ),
         TenantVerbs(ports.tenants, ports.tokens, ports.schedules, ports.ids, ports.wakeups),
         Authenticator(ports.tokens, ports.clock, ports.metrics),
-        StreamGate(options.streams_max, ports.metrics),
+        StreamGate(options.streams_max, options.streams_per_tenant_max, ports.metrics),
         description,
     )
