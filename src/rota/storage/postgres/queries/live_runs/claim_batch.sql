@@ -1,4 +1,5 @@
 -- Hands due runs to one worker under its lease, each with a new token: highest priority first, then longest due.
+-- service: a worker serves all tenants.
 -- The worker's row is locked before the clock is read (law 4); no row at all means that its lease has ended.
 -- With one queue the lanes (queue, priority) are drained in order and the outer limit stops at the last row needed.
 -- With several, a look without locks first says how many of each lane belong to the batch, so that none is locked in vain.

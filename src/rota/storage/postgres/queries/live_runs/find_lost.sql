@@ -1,4 +1,5 @@
 -- Attempts whose worker is gone, or which are past their deadline: visits each worker that holds anything, by the index.
+-- service: the leader rescues the runs of all tenants.
 WITH RECURSIVE holders AS (
     (SELECT l.worker_id FROM scheduler.live_runs l WHERE l.state = 'running' ORDER BY l.worker_id LIMIT 1)
      UNION ALL

@@ -1,6 +1,6 @@
 -- How many runs `page_of_schedule` walks through.
 SELECT count(*)
-  FROM scheduler.run_records r
+  FROM scheduler.runs r
  WHERE r.tenant_id = $1
    AND r.schedule_id = $6
    AND r.id >= coalesce(scheduler.uuid7_floor($2), '00000000-0000-0000-0000-000000000000')

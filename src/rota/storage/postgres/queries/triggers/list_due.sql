@@ -1,4 +1,5 @@
 -- Triggers whose time has come, the longest due first, with all that deciding needs. Live counts stop at 1,000.
+-- service: the leader serves all tenants.
 WITH clock AS MATERIALIZED (
     SELECT scheduler.current_time() AS now
 )

@@ -1,0 +1,139 @@
+"""No hot statement reads more rows than its batch needs, however much lies beside them."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rota.storage.postgres.driver import Connection, Pool
+from rota.storage.postgres.firing import PostgresFiringStore
+from rota.storage.postgres.query_files import query
+from tests.integration.plans.crowd import GONE_WORKER, HELD_COUNT, LIVE_WORKER, TENANT, crowd
+from tests.integration.plans.plans import PLAN_MODES, explained, rows_read, tables_scanned_whole
+
+pytestmark = [pytest.mark.both_engines, pytest.mark.timeout(240)]
+
+LIMIT = 100
+PAGE = 50
+# Beside its batch a statement may look at a few rows: the worker, the fence, the first of a lane.
+FEW = 40
+
+
+@asynccontextmanager
+async def rolled_back(pool: Pool) -> AsyncGenerator[Connection]:
+    async with pool.acquire() as connection:
+        await connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            await connection.execute("ROLLBACK")
+
+
+async def reads(pool: Pool, name: str, *args: object) -> dict[str, int]:
+    """Rows read by the statement, for each plan mode, as a tenant's or the platform's session."""
+    found: dict[str, int] = {}
+    for mode in PLAN_MODES:
+        async with rolled_back(pool) as connection:
+            await connection.execute("SELECT set_config('rota.tenant', $1, true)", TENANT)
+            found[f"{name} {mode}"] = await rows_read(connection, mode, query(name), *args)
+    return found
+
+
+def over(found: dict[str, int], bound: int) -> dict[str, int]:
+    return {name: rows for name, rows in found.items() if rows > bound}
+
+
+async def settle_columns(pool: Pool, verb: str, outcome: str) -> tuple[list[object], ...]:
+    rows = await pool.fetch("SELECT run_id::text FROM scheduler.live_runs WHERE state = 'running' LIMIT $1", LIMIT)
+    ids = [row["run_id"] for row in rows]
+    count = len(ids)
+    assert count == LIMIT
+    return (
+        ids,
+        [1] * count,
+        [verb] * count,
+        [outcome] * count,
+        [""] * count,
+        [0.0] * count,
+        [None] * count,
+        [None] * count,
+        ["false"] * count,
+    )
+
+
+async def apply_arguments(pool: Pool) -> tuple[object, ...]:
+    """A batch that advances triggers and fires nothing: the insertions read no rows of tables."""
+    due = (await PostgresFiringStore(pool).due_triggers(LIMIT)).triggers
+    assert len(due) == LIMIT
+    now = datetime.now(UTC)  # noqa: TID251 - any instant after what is stored will do
+    steps: list[list[object]] = [
+        [d.trigger.id for d in due],
+        [d.schedule_id for d in due],
+        [1] * LIMIT,
+        [d.tenant_id for d in due],
+        [d.trigger.next_fire_at for d in due],
+        [now] * LIMIT,
+        [now + timedelta(hours=1)] * LIMIT,
+        [1] * LIMIT,
+        ["false"] * LIMIT,
+    ]
+    return ("firing", 1, *steps, "overlap", *([[]] * 18), *([[]] * 5))
+
+
+async def test_hot_statements_read_no_more_than_their_batch(
+    admin_connection: Connection, service_pool: Pool, api_pool: Pool
+) -> None:
+    await crowd(admin_connection)
+    schedule_id = "0" * 31 + "7"
+    too_many = {
+        **over(await reads(service_pool, "live_runs/claim_batch", LIVE_WORKER, ["default"], LIMIT), 3 * LIMIT + FEW),
+        **over(
+            await reads(service_pool, "live_runs/claim_batch", LIVE_WORKER, ["default", "b"], LIMIT), 4 * LIMIT + FEW
+        ),
+        **over(
+            await reads(
+                service_pool, "live_runs/settle_batch", *await settle_columns(service_pool, "succeed", "succeeded")
+            ),
+            2 * LIMIT + FEW,
+        ),
+        **over(
+            await reads(service_pool, "live_runs/settle_batch", *await settle_columns(service_pool, "retry", "failed")),
+            3 * LIMIT + FEW,
+        ),
+        **over(await reads(service_pool, "live_runs/find_lost", 5.0, LIMIT), 2 * LIMIT + FEW),
+        **over(await reads(service_pool, "workers/renew_if_live", LIVE_WORKER, ["default"], 3.5), HELD_COUNT + FEW),
+        **over(await reads(service_pool, "triggers/look_ahead", 5.0), FEW),
+        **over(await reads(service_pool, "triggers/list_due", LIMIT), 2 * LIMIT + FEW),
+        **over(
+            await reads(service_pool, "triggers/apply_advances", *await apply_arguments(service_pool)), 2 * LIMIT + FEW
+        ),
+    }
+    nobody = (TENANT, None, None, None)
+    paging = (None, PAGE + 1, 0)
+    too_many |= {
+        **over(await reads(api_pool, "runs/page_recent", *nobody, None, None, *paging), 3 * PAGE + FEW),
+        **over(
+            await reads(api_pool, "runs/page_recent", TENANT, None, "noop", None, None, None, *paging), 3 * PAGE + FEW
+        ),
+        **over(
+            await reads(api_pool, "runs/page_recent", TENANT, None, None, "default", None, None, *paging),
+            3 * PAGE + FEW,
+        ),
+        **over(await reads(api_pool, "runs/page_of_schedule", *nobody, None, schedule_id, *paging), 3 * PAGE + FEW),
+        **over(await reads(api_pool, "runs/page_without_success", *nobody, "failed", None, *paging), 3 * PAGE + FEW),
+        **over(await reads(api_pool, "live_runs/page_live", *nobody, "running", None, *paging), 4 * PAGE + FEW),
+        **over(await reads(api_pool, "live_runs/page_live", *nobody, "scheduled", None, *paging), 4 * PAGE + FEW),
+        **over(await reads(api_pool, "runs/read_run", TENANT, GONE_WORKER), FEW),
+    }
+
+    assert too_many == {}
+
+
+async def test_the_claim_scans_no_table_whole_on_a_young_database(service_pool: Pool, owner_pool: Pool) -> None:
+    async with rolled_back(service_pool) as connection:
+        plan = await explained(
+            connection, "force_generic_plan", query("live_runs/claim_batch"), LIVE_WORKER, ["default"], LIMIT
+        )
+
+    assert tables_scanned_whole(plan) & {"live_runs", "runs"} == set()
