@@ -18,7 +18,7 @@ from rota.ports.rng import Rng
 _log = structlog.get_logger("rota.supervision")
 
 BACKOFF_SECONDS = 0.1
-BACKOFF_SECONDS_MAX = 5.0
+BACKOFF_SECONDS_MAX = 2.0
 # A duty that ran this long before it failed is not failing "in a row".
 STEADY_SECONDS = 30.0
 
