@@ -8,7 +8,8 @@ Invariants
 - An attempt that was claimed leaves the session by exactly one Settle or GiveBack.
 - GiveBack only for what was provably never begun: not sent, withdrawn, or in a process that died before its `Begun`.
 - A hard time-out or an ignored cancellation is settled by our clock; the handler's process pays for it, by being
-  retired (no new attempts; killed when its other attempts have ended, or after a bound), not the worker.
+  retired (no new attempts; killed when its other attempts have ended, or after a bound), not the worker. One that only
+  blocks its process may finish: what has not begun there is withdrawn, and then nothing waits for the process.
 - Attempts that die with their process are `lost`: that is not the task's failure, and the policy bounds it.
 """
 
@@ -20,7 +21,7 @@ from rota.domain.errors import Bug
 from rota.domain.run import RunError
 from rota.worker.protocol import AttemptOrder
 from rota.worker.session_attempts import facts_of, not_begun, order, settle, with_task_policy
-from rota.worker.session_executors import kill, reap, replenish, restart_delay, retire, start_executor
+from rota.worker.session_executors import kill, reap, replenish, restart_delay, retire, spare, start_executor
 from rota.worker.session_state import NEVER, AttemptState, ExecutorState, Session
 from rota.worker.session_words import (
     AttemptEnded,
@@ -237,6 +238,9 @@ def _on_withdrawn(session: Session, event: AttemptsWithdrawn, _now: float) -> Ef
                 yield settle(session, attempt, "cancelled")
             else:
                 yield from not_begun(session, attempt)
+    executor = session.executors.get(event.executor)
+    if executor is not None:
+        spare(session, executor)
 
 
 def _on_cancel(session: Session, event: CancelAsked, now: float) -> Effects:

@@ -31,9 +31,16 @@ def restart_delay(session: Session, executor: ExecutorState, now: float) -> floa
 
 def retire(session: Session, executor: ExecutorState, now: float) -> None:
     """No new attempts from now on; `reap` and `replenish` do the rest."""
-    if executor.phase != "retired":
-        executor.phase = "retired"
-        executor.kill_at = now + session.limits.retire_seconds_max
+    executor.phase = "retired"
+    if not executor.is_killed:
+        executor.kill_at = min(executor.kill_at, now + session.limits.retire_seconds_max)
+
+
+def spare(session: Session, executor: ExecutorState) -> None:
+    """Nothing waits in vain for a retired process: what still runs there may take its time."""
+    waits = any(session.attempts[key].phase == "sent" for key in executor.held)
+    if executor.phase == "retired" and not executor.overdue and not waits:
+        executor.kill_at = NEVER
 
 
 def reap(session: Session) -> Effects:

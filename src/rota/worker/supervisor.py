@@ -319,6 +319,9 @@ class Incarnation:
             self._executors[effect.executor].send(Stop(effect.key, effect.reason))
 
     def _do_withdraw(self, effect: WithdrawAttempts) -> None:
+        if not self._session.is_draining:
+            reason = "a handler blocks its loop or holds its interpreter, so that others cannot begin"
+            _log.warning("executor_stuck", executor=effect.executor, reason=reason)
         if effect.executor in self._executors:
             self._executors[effect.executor].send(Withdraw(effect.keys))
 

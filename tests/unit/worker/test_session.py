@@ -269,6 +269,29 @@ def test_what_is_not_begun_is_taken_back_and_given_to_another_executor() -> None
     assert only(Settle, desk.effects) == []
 
 
+def test_a_process_that_is_only_blocked_may_finish_what_it_runs() -> None:
+    desk = Desk().holding(claimed(1, policy=RunPolicy(timeout_seconds=500.0)))
+    executor, other = desk.executor_of(1), 3 - desk.executor_of(1)
+    desk.tell(ExecutorGone(other, "exit code 1"))
+    desk.tell(WorkHinted())
+    (sent,) = only(BeginAttempts, desk.tell(Claimed((claimed(2),), desk.session.claiming[0])))
+    assert sent.executor == executor
+    desk.wait(5.0)
+    desk.tell(AttemptsWithdrawn(executor, (2,)))
+    assert only(KillExecutor, desk.wait(400.0)) == []
+    assert KillExecutor(executor, "retired") in desk.tell(AttemptEnded(executor, 1, "succeeded"))
+
+
+def test_a_process_that_does_not_even_answer_is_killed_after_a_bound() -> None:
+    desk = Desk().holding(claimed(1, policy=RunPolicy(timeout_seconds=500.0)))
+    executor, other = desk.executor_of(1), 3 - desk.executor_of(1)
+    desk.tell(ExecutorGone(other, "exit code 1"))
+    desk.tell(WorkHinted())
+    desk.tell(Claimed((claimed(2),), desk.session.claiming[0]))
+    assert [each.executor for each in only(KillExecutor, desk.wait(36.0))] == [executor]
+    assert outcomes(desk.tell(ExecutorGone(executor, "killed by SIGKILL"))) == [(1, "lost")]
+
+
 def test_an_attempt_that_begins_while_it_is_taken_back_stays_where_it_is() -> None:
     desk = Desk().ready()
     (sent,) = only(BeginAttempts, desk.tell(Claimed((claimed(1),), 4)))
