@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import cast
 
 import msgspec
-from msgspec.structs import fields
 
 
 def complete(value: object) -> object:
@@ -27,7 +26,8 @@ def complete(value: object) -> object:
 def _struct(value: msgspec.Struct) -> dict[str, object]:
     config = value.__struct_config__
     tagged = {} if config.tag_field is None else {config.tag_field: config.tag}
-    return tagged | {one.encode_name: complete(getattr(value, one.name)) for one in fields(value)}
+    names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+    return tagged | {encoded: complete(getattr(value, name)) for encoded, name in names}
 
 
 def to_json(value: object) -> bytes:
