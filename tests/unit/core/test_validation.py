@@ -19,7 +19,7 @@ from tests.unit.core.values import draft
 MINUTELY = IntervalTrigger(every_seconds=60)
 
 
-def run_draft(**fields: Any) -> RunDraft:  # noqa: ANN401 - wrong values are the point
+def run_draft(**fields: Any) -> RunDraft:
     return changed(RunDraft(TenantId("acme"), TaskTarget("report"), RunPolicy()), **fields)
 
 
