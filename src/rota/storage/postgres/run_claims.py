@@ -13,7 +13,7 @@ from rota.domain.run import ClaimedRun, LogLine, Settlement
 from rota.ports.run_store import LostAttempt, SettleResult
 from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.query_files import query
-from rota.storage.postgres.run_rows import claimed_of_row, optional_worker
+from rota.storage.postgres.run_rows import claimed_of_row, optional_worker, sparse, uniform
 from rota.storage.postgres.single_statements import SingleStatements
 from rota.storage.storable_text import storable_json, storable_text
 
@@ -45,13 +45,13 @@ class PostgresRunClaims:
         accepted = await self._settle(
             [settlement.run_id for settlement in settlements],
             [settlement.token for settlement in settlements],
-            [settlement.verb for settlement in settlements],
-            [settlement.outcome for settlement in settlements],
-            [storable_text(settlement.reason) for settlement in settlements],
-            [settlement.retry_delay_seconds for settlement in settlements],
-            [_json(settlement.result_json) for settlement in settlements],
-            [_json(settlement.error_json) for settlement in settlements],
-            [settlement.dead_letter for settlement in settlements],
+            uniform([settlement.verb for settlement in settlements]),
+            uniform([settlement.outcome for settlement in settlements]),
+            uniform([storable_text(settlement.reason) for settlement in settlements]),
+            uniform([settlement.retry_delay_seconds for settlement in settlements]),
+            sparse([_json(settlement.result_json) for settlement in settlements]),
+            sparse([_json(settlement.error_json) for settlement in settlements]),
+            uniform([settlement.dead_letter for settlement in settlements]),
         )
         return tuple(
             [SettleResult(settlement.run_id, n in accepted) for n, settlement in enumerate(settlements, start=1)]
@@ -60,17 +60,16 @@ class PostgresRunClaims:
     async def give_back_batch(self, claims: Sequence[ClaimedRun]) -> int:
         if not claims:
             return 0
-        count = len(claims)
         accepted = await self._settle(
             [claim.run_id for claim in claims],
             [claim.token for claim in claims],
-            [_GIVE_BACK] * count,
-            ["cancelled"] * count,
-            [""] * count,
-            [0.0] * count,
-            [None] * count,
-            [None] * count,
-            [False] * count,
+            [_GIVE_BACK],
+            ["cancelled"],
+            [""],
+            [0.0],
+            [],
+            [],
+            [False],
         )
         return len(accepted)
 

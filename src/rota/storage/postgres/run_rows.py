@@ -26,33 +26,33 @@ POLICIES_REMEMBERED_MAX = 1_024
 def draft_columns(drafts: Sequence[RunDraft]) -> tuple[Sequence[object], ...]:
     """One list per column, in the order of `runs/enqueue_drafts` and `triggers/apply_advances`.
 
-    The statements let a column be short: see `_sparse` and `_uniform`. A bulk of like drafts then costs little to send.
+    The statements let a column be short: see `sparse` and `uniform`. A bulk of like drafts then costs little to send.
     """
     return (
-        _uniform([draft.target for draft in drafts]),
-        _uniform([draft.policy for draft in drafts]),
-        _uniform([draft.policy.timeout_seconds for draft in drafts]),
-        _uniform([draft.queue for draft in drafts]),
-        _uniform([draft.priority for draft in drafts]),
-        _uniform([draft.delay_seconds for draft in drafts]),
-        _sparse([draft.key for draft in drafts]),
-        _sparse([draft.idempotency_key for draft in drafts]),
-        _sparse([draft.schedule_id for draft in drafts]),
-        _sparse([draft.schedule_version for draft in drafts]),
-        _sparse([draft.trigger_id for draft in drafts]),
-        _sparse([draft.fire_at for draft in drafts]),
-        _uniform([draft.reason for draft in drafts]),
-        _sparse([draft.retry_of for draft in drafts]),
-        _uniform([draft.created_by for draft in drafts]),
+        uniform([draft.target for draft in drafts]),
+        uniform([draft.policy for draft in drafts]),
+        uniform([draft.policy.timeout_seconds for draft in drafts]),
+        uniform([draft.queue for draft in drafts]),
+        uniform([draft.priority for draft in drafts]),
+        uniform([draft.delay_seconds for draft in drafts]),
+        sparse([draft.key for draft in drafts]),
+        sparse([draft.idempotency_key for draft in drafts]),
+        sparse([draft.schedule_id for draft in drafts]),
+        sparse([draft.schedule_version for draft in drafts]),
+        sparse([draft.trigger_id for draft in drafts]),
+        sparse([draft.fire_at for draft in drafts]),
+        uniform([draft.reason for draft in drafts]),
+        sparse([draft.retry_of for draft in drafts]),
+        uniform([draft.created_by for draft in drafts]),
     )
 
 
-def _sparse(column: list[Value | None]) -> list[Value | None]:
+def sparse(column: list[Value | None]) -> list[Value | None]:
     """Nothing where all values are None."""
     return [] if column.count(None) == len(column) else column
 
 
-def _uniform(column: list[Value]) -> list[Value]:
+def uniform(column: list[Value]) -> list[Value]:
     """One element where all values are the same. None of them is None."""
     return column[:1] if column and column.count(column[0]) == len(column) else column
 

@@ -2,8 +2,14 @@
 -- A run whose cancelling was asked for is not queued again: so what would be queued is locked first, then judged. What
 -- ends is removed without another lock. Rows are visited in the order of their ids, so that two settlers do not deadlock.
 -- `give_back` returns a claim that was never begun: its attempt is not counted, its place is kept.
+-- A column that may be NULL is empty where all its values are; any other has one element where all are the same.
 WITH given AS MATERIALIZED (
-    SELECT *
+    SELECT g.n, g.run_id, g.token, g.result, g.error,
+           coalesce(g.verb, ($3::text[])[1]) AS verb,
+           coalesce(g.outcome, ($4::text[])[1]) AS outcome,
+           coalesce(g.reason, ($5::text[])[1]) AS reason,
+           coalesce(g.delay_seconds, ($6::float8[])[1]) AS delay_seconds,
+           coalesce(g.dead_letter, ($9::boolean[])[1]) AS dead_letter
       FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::float8[], $7::jsonb[], $8::jsonb[],
                   $9::boolean[])
            WITH ORDINALITY AS g (run_id, token, verb, outcome, reason, delay_seconds, result, error, dead_letter, n)
@@ -76,9 +82,10 @@ WITH given AS MATERIALIZED (
       FROM settled s
      CROSS JOIN clock c
      CROSS JOIN LATERAL (VALUES
-           (0, CASE WHEN s.counts THEN
-                    CASE s.outcome WHEN 'timed_out' THEN 'AttemptTimedOut' WHEN 'lost' THEN 'AttemptLost' END END),
-           (1, CASE s.verb WHEN 'fail' THEN 'RunFailed' WHEN 'cancel' THEN 'RunCancelled' END)) AS fact (place, type)
-     WHERE fact.type IS NOT NULL
+           (CASE WHEN s.counts THEN
+                 CASE s.outcome WHEN 'timed_out' THEN 'AttemptTimedOut' WHEN 'lost' THEN 'AttemptLost' END END),
+           (CASE s.verb WHEN 'fail' THEN 'RunFailed' WHEN 'cancel' THEN 'RunCancelled' END)) AS fact (type)
+     WHERE s.outcome <> 'succeeded'
+       AND fact.type IS NOT NULL
 )
 SELECT s.n FROM settled s
