@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import jsonschema_rs
 import msgspec
+from litestar import get
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
@@ -252,6 +253,17 @@ async def test_a_request_is_logged_and_counted_without_its_token_or_query(world:
     text = (await world.call("GET", "/metrics", role="platform_admin")).text
     assert 'rota_http_requests_total{method="GET",route="/api/v1/schedules",status="200"}' in text
     assert not [token for token in world.tokens.values() if token in text]
+
+
+async def test_pages_beside_the_api_need_no_token_of_its_and_never_shadow_it(world: World) -> None:
+    @get("/", media_type="text/html")
+    async def front_page() -> str:
+        return "<h1>Rota</h1>"
+
+    app = create_app(world.ports, pages=[front_page])
+    assert (await answered(app, "GET", "/", {})).body == b"<h1>Rota</h1>"
+    assert (await answered(app, "GET", "/elsewhere", {})).status == 404
+    assert (await answered(app, "GET", "/api/v1/stats", {})).status == 401
 
 
 async def test_stats_count_what_is_there(world: World) -> None:

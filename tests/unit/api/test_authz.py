@@ -1,10 +1,13 @@
-from typing import get_args
+from typing import cast, get_args
 
 import pytest
+from msgspec.structs import replace
 
 from rota.api.authz import LEAST_ROLE, Access, Resource, Verb, least_role, require
 from rota.api.rest.app import ENDPOINTS
 from rota.api.rest.gate import PUBLIC_PATHS, is_guarded
+from rota.api.rest.routing import bind
+from rota.api.rest.wiring import Services
 from rota.domain.errors import Bug, DomainError
 from rota.domain.tenancy import ROLES
 
@@ -21,6 +24,12 @@ def test_every_resource_and_verb_that_has_a_name_is_in_the_table() -> None:
 def test_a_row_that_is_missing_is_a_defect() -> None:
     with pytest.raises(Bug):
         least_role(Access("stats", "delete"))
+
+
+def test_a_route_without_a_row_stops_the_start() -> None:
+    stray = replace(ENDPOINTS[-1], access=Access("stats", "delete"))
+    with pytest.raises(Bug, match="no row of the authorisation table"):
+        bind(stray, cast("Services", None))
 
 
 @pytest.mark.parametrize("access", sorted(LEAST_ROLE, key=str))
