@@ -19,6 +19,7 @@ from rota.storage.postgres.driver import Pool
 from tests.contract.records import ACME, GLOBEX, change, rich_schedule, schedule, trigger
 from tests.contract.run_stores import RunStores, draft
 from tests.contract.stores import START
+from tests.support.waiting import wait_until
 
 NEXT = START + timedelta(hours=1)
 FENCE = Fence("firing", Epoch(1))
@@ -267,3 +268,26 @@ async def test_a_schedule_that_is_being_changed_is_passed_over_without_waiting(
 
     assert (result.advanced, result.refused) == (1, 1)
     assert (later.advanced, later.runs_created) == (1, 1)
+
+
+@pytest.mark.parametrize("backend", ["pg18", "pg15"], indirect=True)
+async def test_a_batch_that_waited_behind_a_take_over_writes_nothing(runs: RunStores, service_pool: Pool) -> None:
+    made = await due_schedule(runs)
+    await lead(runs)
+    plan = [advance(await the_due(runs))]
+    async with service_pool.acquire() as successor, successor.transaction():
+        await successor.execute("UPDATE scheduler.leases SET epoch = 2, holder = 'next'")
+        late = asyncio.ensure_future(runs.firing.apply(FENCE, plan))
+        await wait_until(lambda: waits_for_a_lock(service_pool), what="the batch behind the take-over")
+
+    with pytest.raises(Stale):
+        await late
+    assert (await runs.base.schedules.get(ACME, made.id)).next_fire_at == START
+
+
+async def waits_for_a_lock(pool: Pool) -> bool:
+    return bool(
+        await pool.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+    )
