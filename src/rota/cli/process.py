@@ -83,6 +83,7 @@ def start_worker(
     allow_exec: Annotated[bool, typer.Option("--allow-exec", help="let runs execute commands (rota.exec)")] = False,
     allow_target: AllowTarget = None,
     name: Annotated[str | None, typer.Option(help="shown in lists; default host and pid")] = None,
+    stop_with_parent: Annotated[bool, typer.Option("--stop-with-parent", hidden=True)] = False,
     database_url: DatabaseUrl = None,
     database_direct_url: DirectUrl = None,
     database_service_url: ServiceUrl = None,
@@ -95,7 +96,16 @@ def start_worker(
         database_url, database_direct_url, service_url=database_service_url, pooled_by_transaction=pooled
     )
     run_worker_process(
-        WorkerFlags(database, app, tuple(queue or ["default"]), slots, allow_exec, tuple(allow_target or ()), name)
+        WorkerFlags(
+            database=database,
+            app=app,
+            queues=tuple(queue or ["default"]),
+            slots=slots,
+            allow_exec=allow_exec,
+            allow_targets=tuple(allow_target or ()),
+            name=name,
+            stop_with_parent=stop_with_parent,
+        )
     )
 
 

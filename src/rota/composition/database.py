@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from rota.composition.options import DatabaseFlags
 from rota.ports.clock import Clock
@@ -36,6 +36,14 @@ def database_urls(flags: DatabaseFlags) -> DatabaseUrls:
             pooled_by_transaction=flags.pooled_by_transaction,
         )
     )
+
+
+def worker_urls(flags: DatabaseFlags) -> DatabaseUrls:
+    """The same for a worker, which needs the service login alone: the other two may be left out."""
+    if flags.service_url is None:
+        return database_urls(flags)
+    unused = flags.service_url
+    return database_urls(structs.replace(flags, owner_url=flags.owner_url or unused, api_url=flags.api_url or unused))
 
 
 @asynccontextmanager

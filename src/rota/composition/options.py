@@ -47,3 +47,4 @@ class WorkerFlags(Struct, frozen=True):
     allow_exec: bool = False
     allow_targets: tuple[str, ...] = field(default=())
     name: str | None = None
+    stop_with_parent: bool = False

@@ -59,7 +59,7 @@ class Worker(Struct, frozen=True):
 
 
 class Renewal(Struct, frozen=True):
-    """The answer to a renewal: what is to be cancelled, and whether work waits, so that an idle worker needs no poll."""
+    """The answer to a renewal: what is to be cancelled, and whether work waits, so that idle workers need no poll."""
 
     lease_seconds: float
     cancel_run_ids: tuple[str, ...] = ()

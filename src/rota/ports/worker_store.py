@@ -12,9 +12,7 @@ class WorkerStore(Protocol):
 
     async def register(self, spec: WorkerSpec, lease_seconds: float) -> None: ...
 
-    async def renew_if_live(
-        self, worker_id: WorkerId, queues: Sequence[str], lease_seconds: float
-    ) -> Renewal | None:
+    async def renew_if_live(self, worker_id: WorkerId, queues: Sequence[str], lease_seconds: float) -> Renewal | None:
         """None where the lease had ended or the worker was declared lost: it must stop its tasks."""
         ...
 

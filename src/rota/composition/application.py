@@ -1,0 +1,76 @@
+"""The web application of a server process: the API with the dashboard beside it, on one set of stores."""
+
+from litestar import Litestar
+from msgspec import Struct
+
+import rota
+from rota.api.authn import Authenticator
+from rota.api.rest.app import create_app
+from rota.api.rest.wiring import ApiOptions, ApiPorts, ReadinessCheck
+from rota.composition.stores import ServerStores
+from rota.dashboard.pages import DashboardPorts, Pages
+from rota.dashboard.routes import Authenticate, create_dashboard
+from rota.dashboard.sign_in import SignInCodes
+from rota.domain.errors import DomainError
+from rota.domain.tenancy import Principal
+from rota.ports.clock import Clock
+from rota.ports.ids import Ids
+from rota.ports.wakeups import Wakeups
+from rota.services.tenant_verbs import TenantVerbs, secret_digest
+from rota.telemetry.metrics import Metrics
+
+
+class Application(Struct, frozen=True):
+    """`sign_in_codes` makes links for browsers; `tenant_verbs` serves the first start."""
+
+    app: Litestar
+    sign_in_codes: SignInCodes
+    tenant_verbs: TenantVerbs
+
+
+class Machine(Struct, frozen=True):
+    """The parts of this process that are no store."""
+
+    clock: Clock
+    ids: Ids
+    wakeups: Wakeups
+    metrics: Metrics
+
+
+def build_application(
+    stores: ServerStores, machine: Machine, readiness: dict[str, ReadinessCheck] | None = None
+) -> Application:
+    ports = ApiPorts(
+        clock=machine.clock,
+        ids=machine.ids,
+        schedules=stores.schedules,
+        run_intake=stores.run_intake,
+        run_reader=stores.run_reader,
+        run_control=stores.run_control,
+        workers=stores.workers,
+        tenants=stores.tenants,
+        tokens=stores.tokens,
+        events=stores.events,
+        idempotency=stores.idempotency,
+        wakeups=machine.wakeups,
+        metrics=machine.metrics,
+        readiness=readiness or {},
+    )
+    codes = SignInCodes(machine.clock, machine.ids)
+    pages = Pages(DashboardPorts(stores.schedules, stores.run_reader, stores.workers))
+    authenticate = _visitor_of(Authenticator(stores.tokens, machine.clock, machine.metrics))
+    app = create_app(ports, ApiOptions(version=rota.__version__), pages=create_dashboard(pages, authenticate, codes))
+    verbs = TenantVerbs(stores.tenants, stores.tokens, stores.schedules, machine.ids, machine.wakeups)
+    return Application(app, codes, verbs)
+
+
+def _visitor_of(authenticator: Authenticator) -> Authenticate:
+    """The API's authenticator as the dashboard asks it: nobody instead of an error."""
+
+    async def authenticate(token: str) -> Principal | None:
+        try:
+            return await authenticator.authenticate(secret_digest(token))
+        except DomainError:
+            return None
+
+    return authenticate

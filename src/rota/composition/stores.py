@@ -1,0 +1,53 @@
+"""The stores of a server process on its pools: which class answers each port."""
+
+from msgspec import Struct
+
+from rota.composition.database import ServerPools
+from rota.storage.postgres.events import PostgresEventStore
+from rota.storage.postgres.firing import PostgresFiringStore
+from rota.storage.postgres.idempotency import PostgresIdempotencyStore
+from rota.storage.postgres.partitions import PostgresPartitions
+from rota.storage.postgres.run_claims import PostgresRunClaims
+from rota.storage.postgres.run_control import PostgresRunControl
+from rota.storage.postgres.run_intake import PostgresRunIntake
+from rota.storage.postgres.run_reading import PostgresRunReader
+from rota.storage.postgres.schedules import PostgresScheduleStore
+from rota.storage.postgres.tenants import PostgresTenantStore
+from rota.storage.postgres.tokens import PostgresTokenStore
+from rota.storage.postgres.workers import PostgresWorkerStore
+
+
+class ServerStores(Struct, frozen=True):
+    """One of each."""
+
+    schedules: PostgresScheduleStore
+    run_intake: PostgresRunIntake
+    run_reader: PostgresRunReader
+    run_control: PostgresRunControl
+    run_claims: PostgresRunClaims
+    workers: PostgresWorkerStore
+    firing: PostgresFiringStore
+    tenants: PostgresTenantStore
+    tokens: PostgresTokenStore
+    events: PostgresEventStore
+    idempotency: PostgresIdempotencyStore
+    partitions: PostgresPartitions
+
+
+def server_stores(pools: ServerPools) -> ServerStores:
+    """Tenants' requests go through the api login, the platform's duties through the service login."""
+    api, service, pooled = pools.api, pools.service, pools.pooled_by_transaction
+    return ServerStores(
+        schedules=PostgresScheduleStore(api),
+        run_intake=PostgresRunIntake(api),
+        run_reader=PostgresRunReader(api),
+        run_control=PostgresRunControl(api),
+        run_claims=PostgresRunClaims(service, pooled_by_transaction=pooled),
+        workers=PostgresWorkerStore(service, pooled_by_transaction=pooled),
+        firing=PostgresFiringStore(service, pooled_by_transaction=pooled),
+        tenants=PostgresTenantStore(service),
+        tokens=PostgresTokenStore(api),
+        events=PostgresEventStore(api, service),
+        idempotency=PostgresIdempotencyStore(api),
+        partitions=PostgresPartitions(service, pooled_by_transaction=pooled),
+    )

@@ -1,0 +1,88 @@
+"""The worker of `rota up`: a child process that is started again when it dies, and drained when `up` ends.
+
+Database addresses go to it by environment, never on its command line, where every user of the machine could read them.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import Process
+
+import structlog
+from msgspec import Struct
+
+from rota.ports.clock import Clock
+from rota.storage.postgres.logins import DatabaseUrls
+
+RESTART_SECONDS_FIRST = 0.5
+RESTART_SECONDS_MAX = 15.0
+LIVED_LONG_SECONDS = 30.0
+
+_log = structlog.get_logger("rota.up")
+
+
+class ChildOptions(Struct, frozen=True):
+    """What the child is told on its command line."""
+
+    app: str | None
+    slots: int
+    allow_targets: tuple[str, ...]
+
+    def arguments(self) -> list[str]:
+        app = ["--app", self.app] if self.app else []
+        targets = [part for target in self.allow_targets for part in ("--allow-target", target)]
+        return ["worker", "start", "--allow-exec", "--stop-with-parent", "--slots", str(self.slots), *app, *targets]
+
+
+class WorkerChild:
+    """`run` keeps a child alive until it is cancelled or `drain` was called and the child has ended."""
+
+    def __init__(self, options: ChildOptions, urls: DatabaseUrls, clock: Clock) -> None:
+        self._options = options
+        self._urls = urls
+        self._clock = clock
+        self._process: Process | None = None
+        self._is_stopping = False
+
+    async def run(self) -> None:
+        delay = RESTART_SECONDS_FIRST
+        while not self._is_stopping:
+            started = self._clock.monotonic_seconds()
+            self._process = await self._start()
+            code = await self._process.wait()
+            if self._is_stopping:
+                return
+            lived = self._clock.monotonic_seconds() - started
+            delay = RESTART_SECONDS_FIRST if lived > LIVED_LONG_SECONDS else min(2 * delay, RESTART_SECONDS_MAX)
+            _log.warning("worker_ended", exit_code=code, restart_in_seconds=delay)
+            await self._clock.sleep(delay)
+
+    def drain(self) -> None:
+        """Ask the child to finish what it holds and end."""
+        self._is_stopping = True
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._is_stopping = True
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+
+    async def _start(self) -> Process:
+        # A session of its own: Ctrl-C in the terminal reaches `up` alone, which then drains the worker.
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "rota",
+            *self._options.arguments(),
+            stdin=asyncio.subprocess.PIPE,
+            env=self._environment(),
+            start_new_session=True,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ROTA_DATABASE_")}
+        return {**inherited, "ROTA_DATABASE_SERVICE_URL": self._urls.service}
