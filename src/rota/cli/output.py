@@ -14,6 +14,9 @@ from rich.table import Table
 from rota.domain.problems import FieldProblem
 
 
+TABLE_WIDTH_MAX = 10_000
+
+
 class OutputForm(StrEnum):
     """The values of `-o`."""
 
@@ -46,7 +49,8 @@ class Printer:
 
     def __init__(self, form: OutputForm) -> None:
         self.form = form
-        self._out = Console(soft_wrap=True)
+        # Columns are as wide as their content, as with ps and kubectl: a pipe or a narrow window never cuts an id.
+        self._out = Console(soft_wrap=True, width=TABLE_WIDTH_MAX)
         self._err = Console(stderr=True, soft_wrap=True, highlight=False)
 
     def items(self, items: Iterable[Mapping[str, Any]], columns: Sequence[Column], **beside: object) -> None:
@@ -56,7 +60,7 @@ class Printer:
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
-            table.add_column(column.heading, overflow="fold")
+            table.add_column(column.heading, no_wrap=True)
         for item in items:
             table.add_row(*(escape(shown(column.read(item))) for column in columns))
         self._out.print(table)

@@ -84,6 +84,7 @@ def start_worker(
     allow_target: AllowTarget = None,
     name: Annotated[str | None, typer.Option(help="shown in lists; default host and pid")] = None,
     stop_with_parent: Annotated[bool, typer.Option("--stop-with-parent", hidden=True)] = False,
+    samples: Annotated[bool, typer.Option("--samples", help="know the sample tasks, too")] = False,
     database_url: DatabaseUrl = None,
     database_direct_url: DirectUrl = None,
     database_service_url: ServiceUrl = None,
@@ -105,6 +106,7 @@ def start_worker(
             allow_targets=tuple(allow_target or ()),
             name=name,
             stop_with_parent=stop_with_parent,
+            samples=samples,
         )
     )
 

@@ -16,16 +16,18 @@ from rota.domain.tenancy import Principal
 from rota.ports.clock import Clock
 from rota.ports.ids import Ids
 from rota.ports.wakeups import Wakeups
+from rota.services.schedule_verbs import ScheduleVerbs
 from rota.services.tenant_verbs import TenantVerbs, secret_digest
 from rota.telemetry.metrics import Metrics
 
 
 class Application(Struct, frozen=True):
-    """`sign_in_codes` makes links for browsers; `tenant_verbs` serves the first start."""
+    """`sign_in_codes` makes links for browsers; the verbs serve the first start."""
 
     app: Litestar
     sign_in_codes: SignInCodes
     tenant_verbs: TenantVerbs
+    schedule_verbs: ScheduleVerbs
 
 
 class Machine(Struct, frozen=True):
@@ -60,8 +62,12 @@ def build_application(
     pages = Pages(DashboardPorts(stores.schedules, stores.run_reader, stores.workers))
     authenticate = _visitor_of(Authenticator(stores.tokens, machine.clock, machine.metrics))
     app = create_app(ports, ApiOptions(version=rota.__version__), pages=create_dashboard(pages, authenticate, codes))
-    verbs = TenantVerbs(stores.tenants, stores.tokens, stores.schedules, machine.ids, machine.wakeups)
-    return Application(app, codes, verbs)
+    return Application(
+        app,
+        codes,
+        TenantVerbs(stores.tenants, stores.tokens, stores.schedules, machine.ids, machine.wakeups),
+        ScheduleVerbs(stores.schedules, stores.idempotency, machine.ids, machine.wakeups, machine.clock),
+    )
 
 
 def _visitor_of(authenticator: Authenticator) -> Authenticate:

@@ -10,7 +10,7 @@ from rota.services.tenant_verbs import TenantRequest, TenantVerbs, TokenRequest,
 DEFAULT_TENANT = TenantId("default")
 
 
-def _bootstrap_actor(name: str) -> Actor:
+def bootstrap_actor(name: str) -> Actor:
     return Actor(DEFAULT_TENANT, name, TokenId("bootstrap"), "platform_admin")
 
 
@@ -22,7 +22,7 @@ async def ensure_default_tenant(verbs: TenantVerbs, tenants: TenantStore, actor_
         if missing.code != "NOT_FOUND":
             raise
         try:
-            await verbs.create_tenant(_bootstrap_actor(actor_name), TenantRequest(DEFAULT_TENANT, "Default"))
+            await verbs.create_tenant(bootstrap_actor(actor_name), TenantRequest(DEFAULT_TENANT, "Default"))
         except DomainError as taken:
             if taken.code != "NAME_TAKEN":
                 raise
@@ -30,7 +30,7 @@ async def ensure_default_tenant(verbs: TenantVerbs, tenants: TenantStore, actor_
 
 async def platform_token(verbs: TenantVerbs, actor_name: str) -> str:
     """A new platform_admin token of the default tenant."""
-    issued = await verbs.issue_token(_bootstrap_actor(actor_name), TokenRequest(actor_name, "platform_admin"))
+    issued = await verbs.issue_token(bootstrap_actor(actor_name), TokenRequest(actor_name, "platform_admin"))
     return issued.secret
 
 

@@ -10,6 +10,6 @@ def run_on_fast_loop(work: Coroutine[object, object, None]) -> None:
     if sys.platform == "win32":
         asyncio.run(work)
         return
-    import uvloop  # noqa: PLC0415 - does not exist on every platform
+    import uvloop
 
     uvloop.run(work)

@@ -48,3 +48,4 @@ class WorkerFlags(Struct, frozen=True):
     allow_targets: tuple[str, ...] = field(default=())
     name: str | None = None
     stop_with_parent: bool = False
+    samples: bool = False

@@ -6,7 +6,7 @@ import sys
 from rota.adapters.system_clock import SystemClock
 from rota.adapters.system_ids import SystemIds
 from rota.adapters.system_rng import SystemRng
-from rota.composition.database import worker_urls, worker_pool
+from rota.composition.database import worker_pool, worker_urls
 from rota.composition.loop import run_on_fast_loop
 from rota.composition.options import WorkerFlags
 from rota.composition.stopping import stop_requested
@@ -56,6 +56,7 @@ def _options(flags: WorkerFlags) -> WorkerOptions:
         name=flags.name or "",
         allow_exec=flags.allow_exec,
         allow_targets=flags.allow_targets,
+        samples=flags.samples,
     )
 
 

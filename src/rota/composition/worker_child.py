@@ -19,6 +19,8 @@ RESTART_SECONDS_FIRST = 0.5
 RESTART_SECONDS_MAX = 15.0
 LIVED_LONG_SECONDS = 30.0
 
+_START = ("worker", "start", "--allow-exec", "--samples", "--stop-with-parent", "--name", "up")
+
 _log = structlog.get_logger("rota.up")
 
 
@@ -32,7 +34,7 @@ class ChildOptions(Struct, frozen=True):
     def arguments(self) -> list[str]:
         app = ["--app", self.app] if self.app else []
         targets = [part for target in self.allow_targets for part in ("--allow-target", target)]
-        return ["worker", "start", "--allow-exec", "--stop-with-parent", "--slots", str(self.slots), *app, *targets]
+        return [*_START, "--slots", str(self.slots), *app, *targets]
 
 
 class WorkerChild:
