@@ -13,7 +13,6 @@ from rich.table import Table
 
 from rota.domain.problems import FieldProblem
 
-
 TABLE_WIDTH_MAX = 10_000
 
 

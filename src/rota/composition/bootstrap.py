@@ -11,7 +11,7 @@ DEFAULT_TENANT = TenantId("default")
 
 
 def bootstrap_actor(name: str) -> Actor:
-    return Actor(DEFAULT_TENANT, name, TokenId("bootstrap"), "platform_admin")
+    return Actor(DEFAULT_TENANT, name, TokenId("start-up"), "platform_admin")
 
 
 async def ensure_default_tenant(verbs: TenantVerbs, tenants: TenantStore, actor_name: str) -> None:

@@ -165,9 +165,7 @@ def _announce(place: _Place) -> None:
         f"  try             {reach}",
     ]
     if place.sample_count:
-        lines.append(
-            f"  sample          {place.sample_count} schedules to watch; `rota schedule delete NAME` removes one"
-        )
+        lines.append(f"  sample          {place.sample_count} schedules to watch")
     lines += [
         "  allowed here    commands (rota.exec) and HTTP targets on the loopback; `rota server` allows neither by itself",
         "",
