@@ -1,1 +1,1 @@
-"""Verbs: pure decisions of the form `(snapshot, policy, now, rng) -> plan`. No I/O, clock, dice, asyncio or wire types."""
+"""Verbs: pure decisions, `(snapshot, policy, now, rng) -> plan`. No I/O, clock, dice, asyncio or wire types."""
