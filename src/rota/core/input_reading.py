@@ -20,6 +20,7 @@ Wanted = TypeVar("Wanted")
 _LOCATED = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(?P<name>[^`]+)`$")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>[^`]+)`$")
+_BOUND = re.compile(r"^Expected `(?P<wanted>[^`]+)` (?P<bound>[a-z<>].*)$")
 _TYPE = re.compile(r"^Expected `(?P<wanted>[^`]+)`(?:, got `(?P<got>[^`]+)`)?")
 _WORD = re.compile(r"^Invalid (?:enum )?value '?(?P<word>.*?)'?$")
 _TIME = re.compile(r"^Invalid RFC3339 encoded datetime$")
@@ -57,7 +58,10 @@ def _last_two_names(path: str) -> str:
 
 
 def _value_problem(what: str, known_words: frozenset[str]) -> tuple[str, str]:
-    wrong_type, wrong_word = _TYPE.match(what), _WORD.match(what)
+    wrong_type, wrong_word, out_of_bound = _TYPE.match(what), _WORD.match(what), _BOUND.match(what)
+    if out_of_bound:
+        bound = f"{out_of_bound['wanted']} {out_of_bound['bound']}"
+        return f"must be {bound}", f"send a value that is {bound}"
     if _TIME.match(what):
         return "is no RFC 3339 time", "send a time such as 2026-03-29T02:30:00Z"
     if _DATE.match(what):

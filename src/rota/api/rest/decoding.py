@@ -100,7 +100,7 @@ def read_query(endpoint: Endpoint, raw: bytes, tenant_id: TenantId) -> object:
         try:
             values[known[name].name] = msgspec.convert(_text(name, given[name]), known[name].type, strict=False)
         except msgspec.ValidationError as wrong:
-            problems.append(FieldProblem(name, str(wrong), _bounds_remedy(str(wrong))))
+            problems.append(shape_problem(f"{wrong} - at `$.{name}`", endpoint.query))
     if problems:
         raise invalid_input(sorted(problems, key=lambda problem: problem.field))
     return endpoint.query(**values)
@@ -128,8 +128,3 @@ def _text(name: str, value: str) -> str:
 def _unknown(name: str, known: tuple[str, ...]) -> FieldProblem:
     listed = f"use one of: {', '.join(known)}" if known else "leave it out: this path takes no query"
     return FieldProblem(name, "is not a known query parameter", listed)
-
-
-def _bounds_remedy(message: str) -> str:
-    wanted = message.removeprefix("Expected ").partition(", got")[0]
-    return f"send {wanted}" if message.startswith("Expected ") else "send a value that the API description lists"
