@@ -80,7 +80,12 @@ def start_worker(
     app: App = None,
     queue: Queues = None,
     slots: Slots = 16,
-    allow_exec: Annotated[bool, typer.Option("--allow-exec", help="let runs execute commands (rota.exec)")] = False,
+    allow_exec: Annotated[
+        bool, typer.Option("--allow-exec", help="let every tenant's runs execute commands here (rota.exec)")
+    ] = False,
+    allow_exec_for: Annotated[
+        list[str] | None, typer.Option("--allow-exec-for", help="let this tenant's runs do so; repeatable")
+    ] = None,
     allow_target: AllowTarget = None,
     name: Annotated[str | None, typer.Option(help="shown in lists; default host and pid")] = None,
     stop_with_parent: Annotated[bool, typer.Option("--stop-with-parent", hidden=True)] = False,
@@ -103,6 +108,7 @@ def start_worker(
             queues=tuple(queue or ["default"]),
             slots=slots,
             allow_exec=allow_exec,
+            allow_exec_for=tuple(allow_exec_for or ()),
             allow_targets=tuple(allow_target or ()),
             name=name,
             stop_with_parent=stop_with_parent,

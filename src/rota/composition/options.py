@@ -45,6 +45,7 @@ class WorkerFlags(Struct, frozen=True):
     queues: tuple[str, ...] = ("default",)
     slots: int = 16
     allow_exec: bool = False
+    allow_exec_for: tuple[str, ...] = ()
     allow_targets: tuple[str, ...] = field(default=())
     name: str | None = None
     stop_with_parent: bool = False

@@ -1,6 +1,7 @@
 """The HTTP server around the application: opens the port, serves until told to stop, then lets requests finish."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -71,12 +72,17 @@ def _bind(host: str, port: int) -> socket.socket:
         listening.bind((host, port))
     except OSError as refused:
         listening.close()
-        problem = FieldProblem(
-            "--port", f"{host}:{port} cannot be used: {refused.strerror}", "name another port, or 0 for a free one"
-        )
-        raise invalid_input([problem]) from refused
+        raise invalid_input([_bind_problem(host, port, refused)]) from refused
     listening.set_inheritable(False)
     return listening
+
+
+def _bind_problem(host: str, port: int, refused: OSError) -> FieldProblem:
+    if isinstance(refused, socket.gaierror) or refused.errno == errno.EADDRNOTAVAIL:
+        remedy = "name an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them"
+        return FieldProblem("--host", f"{host} cannot be listened on: {refused.strerror}", remedy)
+    remedy = "name another port, or 0 for a free one"
+    return FieldProblem("--port", f"{host}:{port} cannot be used: {refused.strerror}", remedy)
 
 
 def _display_host(host: str) -> str:

@@ -1,4 +1,4 @@
-"""Stopping on request: SIGINT and SIGTERM become one event. A second signal no longer asks."""
+"""Stopping on request: SIGINT, SIGTERM and a terminal that closes become one event. A second signal no longer asks."""
 
 import asyncio
 import os
@@ -22,10 +22,28 @@ def stop_requested(on_second: Callable[[], None] | None = None) -> Generator[asy
             os._exit(EXIT_FORCED)
         requested.set()
 
+    def hang_up() -> None:
+        _forget_terminal()
+        requested.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, receive)
+    # Under nohup the signal is ignored, and stays so.
+    minds_hang_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    if minds_hang_up:
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
     try:
         yield requested
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+        if minds_hang_up:
+            loop.remove_signal_handler(signal.SIGHUP)
+
+
+def _forget_terminal() -> None:
+    """Writing to a terminal that is gone fails, and would disturb the orderly end."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)

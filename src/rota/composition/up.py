@@ -3,13 +3,13 @@
     lock the data directory -> PostgreSQL -> schema -> server (API, leader) -> context.json -> sample -> worker
 
 and the other way round at the end. The worker is a process of its own. When PostgreSQL goes, everything waits, and goes
-on when it is back.
+on when it is back; the embedded one is started again.
 """
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,7 @@ from rota.adapters.system_ids import SystemIds
 from rota.client.context import CONTEXT_FILE, ApiContext, default_data_dir, write_context
 from rota.composition.bootstrap import DEFAULT_TENANT, is_accepted, platform_token
 from rota.composition.database import database_urls
+from rota.composition.database_keeping import end_at_once, kept_database
 from rota.composition.loop import run_on_fast_loop
 from rota.composition.options import DatabaseFlags, UpFlags
 from rota.composition.sample import apply_sample
@@ -27,16 +28,17 @@ from rota.composition.server import RunningServer, prepare_schema, running_serve
 from rota.composition.serving import HttpServer
 from rota.composition.stopping import stop_requested
 from rota.composition.worker_child import ChildOptions, WorkerChild
+from rota.domain.errors import DomainError
 from rota.domain.page import PageRequest
+from rota.domain.problems import FieldProblem
 from rota.ports.clock import Clock
 from rota.ports.schedule_store import ScheduleFilter, ScheduleStore
 from rota.storage.postgres.data_directory import DataDirectoryLock
-from rota.storage.postgres.embedded import EmbeddedPostgres, running_postgres
+from rota.storage.postgres.embedded import EmbeddedPostgres
 from rota.storage.postgres.logins import DatabaseUrls
 from rota.telemetry.logs import configure_logs
 
 ACTOR_NAME = "rota up"
-HOUR_SECONDS = 3_600.0
 LOOPBACK_TARGETS = ("127.0.0.0/8", "::1/128")
 DRAIN_SECONDS_MAX = 40.0
 
@@ -53,46 +55,75 @@ class _Place(Struct, frozen=True):
 
 def run_up(flags: UpFlags) -> None:
     """Runs until SIGINT or SIGTERM, then drains the worker, hands over and stops the database."""
-    configure_logs()
-    with DataDirectoryLock(flags.data_dir):
-        http = HttpServer(flags.host, flags.port)
-        run_on_fast_loop(_up(flags, http))
+    configure_logs(requests=not sys.stderr.isatty())
+    with _explained(flags.data_dir), DataDirectoryLock(flags.data_dir):
+        run_on_fast_loop(_up(flags, HttpServer(flags.host, flags.port)))
+
+
+@contextmanager
+def _explained(data_dir: Path) -> Generator[None]:
+    """A file system that refuses is no defect of ours: it is told in words, with a remedy."""
+    try:
+        yield
+    except OSError as refused:
+        place = refused.filename or data_dir
+        problem = FieldProblem(
+            "--data-dir",
+            f"{place}: {refused.strerror or refused}",
+            f"make room, mend its permissions, or choose another directory than {data_dir} with --data-dir DIR",
+        )
+        raise DomainError("STATE_CONFLICT", f"{data_dir} cannot be worked in", [problem]) from refused
 
 
 async def _up(flags: UpFlags, http: HttpServer) -> None:
+    """The whole life as one task, which the first signal cancels, whatever it is at."""
+    last_resorts: list[Callable[[], None]] = []
+
+    def leave() -> None:
+        for act in last_resorts:
+            act()
+
+    with stop_requested(leave) as stop:
+        life = asyncio.create_task(_live(flags, http, stop, last_resorts))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([life, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not life.done():
+            _say("stopping: the worker finishes what it holds (Ctrl-C again to leave at once)\n")
+            life.cancel()
+        try:
+            await life
+        except asyncio.CancelledError:
+            if not stop.is_set():
+                raise
+
+
+async def _live(flags: UpFlags, http: HttpServer, stop: asyncio.Event, last_resorts: list[Callable[[], None]]) -> None:
     clock = SystemClock()
-    with stop_requested() as stop:
-        async with AsyncExitStack() as stack:
-            urls = await stack.enter_async_context(_database(flags, clock))
-            await prepare_schema(urls, clock, migrate=True)
-            server = await stack.enter_async_context(running_server(urls, http, clock, name=ACTOR_NAME))
-            place = await _first_steps(flags, http, server)
-            child = await stack.enter_async_context(_worker(flags, urls, clock))
-            _announce(place)
-            await _wait_for_end(stop, server, child)
-            if stop.is_set():
-                sys.stdout.write("stopping: the worker finishes what it holds (Ctrl-C again to leave at once)\n")
+    async with AsyncExitStack() as stack:
+        urls = await stack.enter_async_context(_database(flags, clock, last_resorts))
+        await prepare_schema(urls, clock, migrate=True)
+        server = await stack.enter_async_context(running_server(urls, http, clock, name=ACTOR_NAME))
+        place = await _first_steps(flags, http, server)
+        child = WorkerChild(ChildOptions(flags.app, flags.slots, LOOPBACK_TARGETS, (DEFAULT_TENANT,)), urls, clock)
+        last_resorts.insert(0, child.kill)
+        running = await stack.enter_async_context(_worker(child))
+        _announce(place)
+        await _wait_for_end(stop, server, running)
 
 
 @asynccontextmanager
-async def _database(flags: UpFlags, clock: Clock) -> AsyncGenerator[DatabaseUrls]:
+async def _database(
+    flags: UpFlags, clock: Clock, last_resorts: list[Callable[[], None]]
+) -> AsyncGenerator[DatabaseUrls]:
     """The one that is named, or the embedded one of the data directory for the length of the block."""
     if flags.database.url is not None:
         yield database_urls(flags.database)
         return
     postgres = EmbeddedPostgres(flags.data_dir, new_secret=SystemIds().new_secret)
-
-    async def prune() -> None:
-        while True:
-            await clock.sleep(HOUR_SECONDS)
-            await asyncio.to_thread(postgres.prune_logs)
-
-    async with running_postgres(postgres) as url:
-        pruning = asyncio.create_task(prune())
-        try:
-            yield database_urls(DatabaseFlags(url=url))
-        finally:
-            pruning.cancel()
+    last_resorts.append(lambda: end_at_once(postgres))
+    async with kept_database(postgres, clock) as url:
+        yield database_urls(DatabaseFlags(url=url))
 
 
 async def _first_steps(flags: UpFlags, http: HttpServer, server: RunningServer) -> _Place:
@@ -103,7 +134,9 @@ async def _first_steps(flags: UpFlags, http: HttpServer, server: RunningServer) 
     token = kept.token if kept is not None and accepted else await platform_token(application.tenant_verbs, ACTOR_NAME)
     write_context(flags.data_dir, ApiContext(http.url, token, DEFAULT_TENANT))
     is_first = flags.apply_sample and await _has_never_had_schedules(stores.schedules)
-    sample_count = await apply_sample(application.schedule_verbs, http.url, ACTOR_NAME) if is_first else 0
+    sample_count = (
+        await apply_sample(application.schedule_verbs, stores.schedules, http.url, ACTOR_NAME) if is_first else 0
+    )
     return _Place(
         data_dir=flags.data_dir,
         url=http.url,
@@ -127,9 +160,8 @@ async def _has_never_had_schedules(schedules: ScheduleStore) -> bool:
 
 
 @asynccontextmanager
-async def _worker(flags: UpFlags, urls: DatabaseUrls, clock: Clock) -> AsyncGenerator[asyncio.Task[None]]:
+async def _worker(child: WorkerChild) -> AsyncGenerator[asyncio.Task[None]]:
     """The child that executes; drained at the end of the block, killed when it takes too long."""
-    child = WorkerChild(ChildOptions(flags.app, flags.slots, LOOPBACK_TARGETS), urls, clock)
     running = asyncio.create_task(child.run())
     try:
         yield running
@@ -167,10 +199,16 @@ def _announce(place: _Place) -> None:
     if place.sample_count:
         lines.append(f"  sample          {place.sample_count} schedules to watch")
     lines += [
-        "  allowed here    commands (rota.exec) and HTTP targets on the loopback; `rota server` allows neither by itself",
+        f"  allowed here    commands (rota.exec) of tenant {DEFAULT_TENANT}, HTTP targets on the loopback",
         "",
         "  Ctrl-C stops everything; the data stays.",
         "",
     ]
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    _say("\n".join(lines) + "\n")
+
+
+def _say(text: str) -> None:
+    """To a reader who may have gone: a closed terminal or pipe must not end what runs."""
+    with suppress(OSError):
+        sys.stdout.write(text)
+        sys.stdout.flush()

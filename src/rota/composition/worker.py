@@ -55,6 +55,7 @@ def _options(flags: WorkerFlags) -> WorkerOptions:
         app=flags.app,
         name=flags.name or "",
         allow_exec=flags.allow_exec,
+        allow_exec_for=flags.allow_exec_for,
         allow_targets=flags.allow_targets,
         samples=flags.samples,
     )

@@ -19,7 +19,7 @@ RESTART_SECONDS_FIRST = 0.5
 RESTART_SECONDS_MAX = 15.0
 LIVED_LONG_SECONDS = 30.0
 
-_START = ("worker", "start", "--allow-exec", "--samples", "--stop-with-parent", "--name", "up")
+_START = ("worker", "start", "--samples", "--stop-with-parent", "--name", "up")
 
 _log = structlog.get_logger("rota.up")
 
@@ -30,11 +30,13 @@ class ChildOptions(Struct, frozen=True):
     app: str | None
     slots: int
     allow_targets: tuple[str, ...]
+    allow_exec_for: tuple[str, ...]
 
     def arguments(self) -> list[str]:
         app = ["--app", self.app] if self.app else []
         targets = [part for target in self.allow_targets for part in ("--allow-target", target)]
-        return [*_START, "--slots", str(self.slots), *app, *targets]
+        tenants = [part for tenant in self.allow_exec_for for part in ("--allow-exec-for", tenant)]
+        return [*_START, "--slots", str(self.slots), *app, *targets, *tenants]
 
 
 class WorkerChild:

@@ -16,18 +16,24 @@ _SECRET_NAMES = re.compile(r"token|secret|password|authorization|cookie", re.IGN
 _SECRET_TEXT = re.compile(r"rota_[A-Za-z0-9_-]{20,}|(?<=://)[^/@\s:]+:[^/@\s]+(?=@)")
 _MASK = "***"
 
+SERVER_FAILED_FROM = 500
+
 LogLine = MutableMapping[str, Any]
 
 
-def configure_logs(*, json_lines: bool | None = None) -> None:
-    """Send structlog and the standard library's warnings to standard error. Safe to repeat."""
+def configure_logs(*, json_lines: bool | None = None, requests: bool = True) -> None:
+    """Send structlog and the standard library's warnings to standard error. Safe to repeat.
+
+    Without `requests` the line that each answered request leaves is left out, unless the server failed.
+    """
     as_json = not sys.stderr.isatty() if json_lines is None else json_lines
     renderer = _json_renderer() if as_json else _console_renderer()
     structlog.configure(
         processors=[
+            *(() if requests else (_without_requests,)),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.TimeStamper(fmt="iso", utc=True) if as_json else _terminal_time(),
             structlog.processors.StackInfoRenderer(),
             structlog.processors.format_exc_info,
             mask_secrets,
@@ -40,6 +46,17 @@ def configure_logs(*, json_lines: bool | None = None) -> None:
     logging.basicConfig(
         level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True
     )
+
+
+def _without_requests(_logger: object, _name: str, line: LogLine) -> LogLine:
+    if line.get("event") == "request" and int(line.get("status") or 0) < SERVER_FAILED_FROM:
+        raise structlog.DropEvent
+    return line
+
+
+def _terminal_time() -> structlog.processors.TimeStamper:
+    """The reader's own clock, to the second."""
+    return structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
 
 
 def _json_renderer() -> structlog.processors.JSONRenderer:

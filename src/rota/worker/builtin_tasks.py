@@ -1,5 +1,6 @@
 """The tasks that Rota brings along: `rota.exec` runs a command as cron would, `rota.http` sends a request."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,8 +16,14 @@ from rota.worker.target_guard import TargetGuard
 EXEC_TASK = "rota.exec"
 
 
-def builtin_app(*, allow_exec: bool, allow_targets: Sequence[str], stop_grace_seconds: float) -> App:
-    """Both are always registered, so that a run of one that is not allowed says so."""
+def builtin_app(
+    *, allow_exec: bool, allow_exec_for: Sequence[str] = (), allow_targets: Sequence[str], stop_grace_seconds: float
+) -> App:
+    """Both are always registered, so that a run of one that is not allowed says so.
+
+    Commands have the rights of the worker's own user: `allow_exec` grants them to every tenant, `allow_exec_for` to
+    those that it names.
+    """
     app = App("rota", reserved=True)
     guard = TargetGuard.parse(allow_targets)
 
@@ -31,8 +38,11 @@ def builtin_app(*, allow_exec: bool, allow_targets: Sequence[str], stop_grace_se
         stdin: str = "",
         user: str | None = None,
     ) -> dict[str, Any] | Failure:
-        if not allow_exec:
-            raise NonRetryable("this worker does not run commands; start one with --allow-exec for the queue")
+        if not (allow_exec or ctx.tenant_id in allow_exec_for):
+            raise NonRetryable(
+                f"this worker runs no commands of tenant {ctx.tenant_id!r};"
+                f" start one with --allow-exec-for {shlex.quote(ctx.tenant_id)}, or with --allow-exec for all tenants"
+            )
         order = CommandOrder(command=command, shell=shell, cwd=cwd, env=env or {}, stdin=stdin, user=user)
         return await run_command(order, ctx.link, stop_grace_seconds)
 

@@ -68,6 +68,7 @@ def _leave_signals_to_the_supervisor() -> None:
 def _apps(hello: Hello) -> list[App]:
     builtin = builtin_app(
         allow_exec=hello.allow_exec,
+        allow_exec_for=hello.allow_exec_for,
         allow_targets=hello.allow_targets,
         stop_grace_seconds=hello.stop_grace_seconds,
     )

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from rota.domain.errors import invalid_input
 from rota.domain.problems import FieldProblem
+from rota.domain.tenancy import is_canonical_tenant_id
 from rota.worker.app_loading import AppPath
 from rota.worker.protocol import Hello
 from rota.worker.session_words import SessionLimits
@@ -26,6 +27,7 @@ class WorkerOptions(Struct, frozen=True, forbid_unknown_fields=True):
     The lease is renewed every `renew_seconds` and trusted until *request sent* + `lease_seconds` − `margin_seconds`:
     by then every executor is dead, so the margin covers killing them. `stop_grace_seconds` is what a handler has
     between being told to stop and being given up. `allow_targets` are networks (CIDR) of private HTTP targets.
+    `allow_exec` lets every tenant run commands here, `allow_exec_for` only the tenants that it names.
     """
 
     queues: tuple[str, ...] = ("default",)
@@ -35,6 +37,7 @@ class WorkerOptions(Struct, frozen=True, forbid_unknown_fields=True):
     samples: bool = False
     name: str = ""
     allow_exec: bool = False
+    allow_exec_for: tuple[str, ...] = ()
     allow_targets: tuple[str, ...] = ()
     lease_seconds: float = 3.5
     renew_seconds: float = 1.1
@@ -62,6 +65,7 @@ class WorkerOptions(Struct, frozen=True, forbid_unknown_fields=True):
             app=self.app,
             samples=self.samples,
             allow_exec=self.allow_exec,
+            allow_exec_for=self.allow_exec_for,
             allow_targets=self.allow_targets,
             threads=self.slots,
             log_lines_max=self.log_lines_max,
@@ -83,6 +87,7 @@ def option_problems(options: WorkerOptions) -> tuple[FieldProblem, ...]:
         *_count_problems(options),
         *_app_problems(options),
         *_target_problems(options),
+        *_tenant_problems(options),
         *_time_problems(options),
     )
 
@@ -123,6 +128,12 @@ def _target_problems(options: WorkerOptions) -> Iterator[FieldProblem]:
         except ValueError as problem:
             remedy = "Give a network such as 10.0.0.0/8, without host bits."
             yield FieldProblem(f"allow_targets[{index}]", str(problem), remedy)
+
+
+def _tenant_problems(options: WorkerOptions) -> Iterator[FieldProblem]:
+    for index, tenant_id in enumerate(options.allow_exec_for):
+        if not is_canonical_tenant_id(tenant_id):
+            yield FieldProblem(f"allow_exec_for[{index}]", f"{tenant_id!r} is no tenant's id", "Give a tenant's id.")
 
 
 def _time_problems(options: WorkerOptions) -> Iterator[FieldProblem]:

@@ -55,6 +55,7 @@ class Hello(Struct, frozen=True, tag="hello"):
     app: str | None
     samples: bool
     allow_exec: bool
+    allow_exec_for: tuple[str, ...]
     allow_targets: tuple[str, ...]
     threads: int
     log_lines_max: int

@@ -129,3 +129,19 @@ async def test_a_worker_that_was_not_told_to_runs_no_command(tmp_path: Path) -> 
     assert "--allow-exec" in outcome.error.message
     assert not outcome.error.retryable
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_commands_can_be_allowed_to_some_tenants_alone(tmp_path: Path) -> None:
+    scoped = builtin_app(allow_exec=False, allow_exec_for=("default", "ops"), allow_targets=(), stop_grace_seconds=1)
+
+    allowed = await run_task(scoped, "rota.exec", {"command": "echo hello"}, fake_context(tenant_id="ops"))
+    refused = await run_task(
+        scoped, "rota.exec", {"command": f"touch {tmp_path}/made"}, fake_context(tenant_id="other")
+    )
+
+    assert allowed.lines == ("hello",)
+    assert refused.error is not None
+    assert "no commands of tenant 'other'" in refused.error.message
+    assert "--allow-exec-for other" in refused.error.message
+    assert not refused.error.retryable
+    assert list(tmp_path.iterdir()) == []
