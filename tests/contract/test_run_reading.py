@@ -152,6 +152,43 @@ async def test_log_lines_are_read_behind_a_place_and_a_repeated_flush_changes_no
     assert list(await runs.reader.log_lines(ACME, claimed.run_id, (1, 2), 2)) == lines[2:4]
 
 
+async def test_tails_are_the_last_lines_of_each_run_of_the_tenant(runs: RunStores) -> None:
+    silent, talking, foreign = (
+        *await runs.enqueue(draft(), draft()),
+        *await runs.enqueue(draft(tenant_id=GLOBEX)),
+    )
+    lines = [LogLine(talking, no, seq, START, "stdout", f"{no}.{seq}") for no in (1, 2) for seq in (1, 2, 10)]
+    await runs.claims.append_log_lines(lines, [ACME] * 6)
+    await runs.claims.append_log_lines([LogLine(foreign, 1, 1, START, "stdout", "secret")], [GLOBEX])
+    wanted = [silent, talking, foreign, RunId(new_id()), RunId("no uuid")]
+
+    assert await runs.reader.log_tails(ACME, wanted, 1) == {talking: (lines[-1],)}
+    assert await runs.reader.log_tails(ACME, wanted, 4) == {talking: tuple(lines[-4:])}
+    assert await runs.reader.log_tails(ACME, [], 4) == {}
+
+
+async def test_the_latest_runs_of_each_schedule_are_found_beside_a_frequent_one(runs: RunStores) -> None:
+    often, rarely, never = SCHEDULE, ScheduleId(new_id()), ScheduleId(new_id())
+    (rare,) = await runs.enqueue(draft(schedule_id=rarely))
+    worker_id = await runs.worker()
+    await runs.claims.settle_batch([success(claimed) for claimed in await runs.claim(worker_id)])
+    frequent = await runs.enqueue(*(draft(schedule_id=often) for _ in range(5)))
+    await runs.claim(worker_id, 4)
+    await runs.enqueue(draft(schedule_id=rarely, tenant_id=GLOBEX))
+    wanted = [often, rarely, never, ScheduleId("no uuid")]
+
+    latest = await runs.reader.latest_of_schedules(ACME, wanted, 3)
+
+    assert {schedule: [mark.id for mark in marks] for schedule, marks in latest.items()} == {
+        often: frequent[:1:-1],
+        rarely: [rare],
+    }
+    for marks in latest.values():
+        for mark in marks:
+            run = await runs.reader.get(ACME, mark.id)
+            assert (mark.state, mark.due_at) == (run.state, run.due_at)
+
+
 async def test_a_line_with_a_nul_is_stored_with_a_mark_in_its_place(runs: RunStores) -> None:
     _, claimed = await runs.claim_one()
     await runs.claims.append_log_lines([LogLine(claimed.run_id, 1, 1, START, "stdout", "a\x00b")], [ACME])

@@ -32,6 +32,14 @@ class RunFilter(Struct, frozen=True):
     created_after: datetime | None = None
 
 
+class RunMark(Struct, frozen=True):
+    """The least that is to be said of a run, for readers who want many."""
+
+    id: RunId
+    state: RunState
+    due_at: datetime
+
+
 class RunIntake(Protocol):
     """New runs of one tenant."""
 
@@ -60,6 +68,18 @@ class RunReader(Protocol):
         self, tenant_id: TenantId, run_id: RunId, after: tuple[int, int], limit: int
     ) -> tuple[LogLine, ...]:
         """Lines behind (attempt_no, seq), in order."""
+        ...
+
+    async def log_tails(
+        self, tenant_id: TenantId, run_ids: Sequence[RunId], lines_per_run: int
+    ) -> dict[RunId, tuple[LogLine, ...]]:
+        """The last lines of each run, in order. A run without output, or not of this tenant, is not in the answer."""
+        ...
+
+    async def latest_of_schedules(
+        self, tenant_id: TenantId, schedule_ids: Sequence[ScheduleId], runs_per_schedule: int
+    ) -> dict[ScheduleId, tuple[RunMark, ...]]:
+        """The latest runs of each schedule, newest first. A schedule without runs is not in the answer."""
         ...
 
     async def count_by_state(self, tenant_id: TenantId, since_hours: int) -> dict[str, int]:

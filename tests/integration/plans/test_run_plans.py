@@ -62,6 +62,18 @@ async def settle_columns(pool: Pool, verb: str, outcome: str) -> tuple[list[obje
     )
 
 
+async def talkers(admin: Connection) -> list[str]:
+    """A page of runs that have said much, beside as many others."""
+    await admin.execute(
+        "INSERT INTO scheduler.log_lines (run_id, at, attempt_no, seq, tenant_id, stream, text)"
+        " SELECT id, now(), 1 + n / 200, n, 'acme', 'stdout', 'said' FROM generate_series(1, 400) AS n,"
+        f" (SELECT id FROM scheduler.runs ORDER BY id LIMIT {2 * PAGE}) AS first"
+    )
+    await admin.execute("VACUUM (ANALYZE) scheduler.log_lines")
+    rows = await admin.fetch(f"SELECT id::text FROM scheduler.runs ORDER BY id LIMIT {PAGE}")
+    return [row["id"] for row in rows]
+
+
 async def apply_arguments(pool: Pool) -> tuple[object, ...]:
     """A batch that advances triggers and fires nothing: the insertions read no rows of tables."""
     due = (await PostgresFiringStore(pool).due_triggers(LIMIT)).triggers
@@ -124,6 +136,11 @@ async def test_hot_statements_read_no_more_than_their_batch(
         **over(await reads(api_pool, "runs/page_without_success", *nobody, "failed", None, *paging), 3 * PAGE + FEW),
         **over(await reads(api_pool, "live_runs/page_live", *nobody, "running", None, *paging), 4 * PAGE + FEW),
         **over(await reads(api_pool, "live_runs/page_live", *nobody, "scheduled", None, *paging), 4 * PAGE + FEW),
+        **over(
+            await reads(api_pool, "runs/latest_of_schedules", TENANT, [schedule_id[:-1] + n for n in "1234567"], 12),
+            3 * 7 * 12 + FEW,
+        ),
+        **over(await reads(api_pool, "log_lines/tails_of_runs", TENANT, await talkers(admin_connection), 5), 5 * PAGE + FEW),
         **over(await reads(api_pool, "runs/read_run", TENANT, GONE_WORKER), FEW),
     }
 

@@ -1,16 +1,17 @@
 """Runs as their tenant reads them, in memory: the oracle of `rota.storage.postgres.run_reading`."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 
 from msgspec import structs
 
 from rota.domain.errors import not_found
-from rota.domain.ids import RunId, TenantId
+from rota.domain.ids import RunId, ScheduleId, TenantId
 from rota.domain.page import Page, PageRequest
 from rota.domain.run import Attempt, LogLine, Run
 from rota.domain.targets import TaskTarget
-from rota.ports.run_store import RunFilter
+from rota.ports.run_store import RunFilter, RunMark
 from rota.storage.memory.database import MemoryDatabase
 from rota.storage.page_cursor import cursor_refused, decode_cursor, encode_cursor, is_uuid
 
@@ -51,6 +52,28 @@ class MemoryRunReader:
         stored = self._database.runs_state.log_lines
         places = sorted(place for place in stored if place[0] == run_id and place[1:] > after)
         return tuple(structs.replace(stored[place]) for place in places[:limit])
+
+    async def log_tails(
+        self, tenant_id: TenantId, run_ids: Sequence[RunId], lines_per_run: int
+    ) -> dict[RunId, tuple[LogLine, ...]]:
+        tables = self._database.runs_state
+        tails: dict[RunId, tuple[LogLine, ...]] = {}
+        for run_id in run_ids:
+            record = tables.records.get(run_id)
+            places = sorted(place for place in tables.log_lines if place[0] == run_id)[-lines_per_run:]
+            if places and record is not None and record.tenant_id == tenant_id:
+                tails[run_id] = tuple(structs.replace(tables.log_lines[place]) for place in places)
+        return tails
+
+    async def latest_of_schedules(
+        self, tenant_id: TenantId, schedule_ids: Sequence[ScheduleId], runs_per_schedule: int
+    ) -> dict[ScheduleId, tuple[RunMark, ...]]:
+        latest: dict[ScheduleId, tuple[RunMark, ...]] = {}
+        for run in self._database.runs_state.of_tenant(tenant_id, self._database.now()):
+            if run.schedule_id is not None and run.schedule_id in schedule_ids:
+                known = latest.get(run.schedule_id, ())
+                latest[run.schedule_id] = (*known, RunMark(run.id, run.state, run.due_at))[:runs_per_schedule]
+        return latest
 
     async def count_by_state(self, tenant_id: TenantId, since_hours: int) -> dict[str, int]:
         now, tables = self._database.now(), self._database.runs_state

@@ -4,13 +4,16 @@ Each way of asking is driven by the index that bounds it: live states by the liv
 own index, a schedule's runs by theirs, and all else by the key of the record. Pages walk ids downwards.
 """
 
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from rota.domain.errors import not_found
-from rota.domain.ids import RunId, TenantId
+from rota.domain.ids import RunId, ScheduleId, TenantId
 from rota.domain.page import Page, PageRequest
 from rota.domain.run import Attempt, LogLine, Run
-from rota.ports.run_store import RunFilter
+from rota.ports.run_store import RunFilter, RunMark
 from rota.storage.page_cursor import cursor_refused, decode_cursor, encode_cursor, is_uuid
 from rota.storage.postgres.connections import tenant_transaction
 from rota.storage.postgres.driver import Connection, Pool, Row
@@ -30,6 +33,8 @@ _READ_RUN = query("runs/read_run")
 _COUNT_BY_STATE = query("runs/count_by_state")
 _LIST_ATTEMPTS = query("attempts/list_of_run")
 _READ_LINES_AFTER = query("log_lines/read_after")
+_TAILS_OF_RUNS = query("log_lines/tails_of_runs")
+_LATEST_OF_SCHEDULES = query("runs/latest_of_schedules")
 _RECENT = _Walk(query("runs/page_recent"), query("runs/count_recent"))
 _OF_SCHEDULE = _Walk(query("runs/page_of_schedule"), query("runs/count_of_schedule"))
 _WITHOUT_SUCCESS = _Walk(query("runs/page_without_success"), query("runs/count_without_success"))
@@ -76,9 +81,29 @@ class PostgresRunReader:
         async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
             await read_run(connection, tenant_id, run_id)
             rows = await connection.fetch(_READ_LINES_AFTER, tenant_id, run_id, *after, limit)
-        return tuple(
-            LogLine(run_id, row["attempt_no"], row["seq"], row["at"], row["stream"], row["text"]) for row in rows
-        )
+        return tuple(_log_line(run_id, row) for row in rows)
+
+    async def log_tails(
+        self, tenant_id: TenantId, run_ids: Sequence[RunId], lines_per_run: int
+    ) -> dict[RunId, tuple[LogLine, ...]]:
+        known = [run_id for run_id in run_ids if is_uuid(run_id)]
+        async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
+            rows = await connection.fetch(_TAILS_OF_RUNS, tenant_id, known, lines_per_run)
+        tails: dict[RunId, tuple[LogLine, ...]] = {}
+        for text_id, group in groupby(rows, itemgetter("run_id")):
+            tails[RunId(text_id)] = tuple(_log_line(RunId(text_id), row) for row in group)
+        return tails
+
+    async def latest_of_schedules(
+        self, tenant_id: TenantId, schedule_ids: Sequence[ScheduleId], runs_per_schedule: int
+    ) -> dict[ScheduleId, tuple[RunMark, ...]]:
+        known = [schedule_id for schedule_id in schedule_ids if is_uuid(schedule_id)]
+        async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
+            rows = await connection.fetch(_LATEST_OF_SCHEDULES, tenant_id, known, runs_per_schedule)
+        return {
+            ScheduleId(text_id): tuple(RunMark(RunId(row["id"]), row["state"], row["due_at"]) for row in group)
+            for text_id, group in groupby(rows, itemgetter("schedule_id"))
+        }
 
     async def count_by_state(self, tenant_id: TenantId, since_hours: int) -> dict[str, int]:
         async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
@@ -109,6 +134,10 @@ def _cursor_id(page: PageRequest) -> str | None:
     if not is_uuid(run_id):
         raise cursor_refused()
     return run_id
+
+
+def _log_line(run_id: RunId, row: Row) -> LogLine:
+    return LogLine(run_id, row["attempt_no"], row["seq"], row["at"], row["stream"], row["text"])
 
 
 def _attempt(run_id: RunId, row: Row) -> Attempt:
