@@ -22,7 +22,7 @@ from rota.composition.serving import HttpServer
 from rota.composition.stopping import stop_requested
 from rota.composition.stores import ServerStores, server_stores
 from rota.composition.wakeups import wakeups_of
-from rota.domain.errors import DomainError
+from rota.domain.errors import DomainError, Unavailable
 from rota.domain.problems import FieldProblem
 from rota.ports.clock import Clock
 from rota.services.supervision import Supervisor
@@ -62,7 +62,15 @@ async def _serve(flags: ServerFlags, http: HttpServer) -> None:
 
 async def prepare_schema(urls: DatabaseUrls, clock: Clock, *, migrate: bool) -> None:
     """Bring the schema up to date, or refuse to run on an older one."""
-    migrator = Migrator(urls, sleep=clock.sleep)
+    try:
+        await _prepare(Migrator(urls, sleep=clock.sleep), migrate=migrate)
+    except Unavailable as silent:
+        remedy = "check host and port, and that the server runs and accepts connections from here"
+        problem = FieldProblem("--database-url", silent.detail, remedy)
+        raise DomainError("UNAVAILABLE", "the database cannot be reached", [problem]) from silent
+
+
+async def _prepare(migrator: Migrator, *, migrate: bool) -> None:
     if migrate:
         await migrator.migrate()
         return

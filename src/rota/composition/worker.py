@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from rota.adapters.system_clock import SystemClock
 from rota.adapters.system_ids import SystemIds
@@ -11,6 +13,8 @@ from rota.composition.loop import run_on_fast_loop
 from rota.composition.options import WorkerFlags
 from rota.composition.stopping import stop_requested
 from rota.composition.wakeups import wakeups_of
+from rota.domain.errors import DomainError
+from rota.domain.problems import FieldProblem
 from rota.storage.postgres.run_claims import PostgresRunClaims
 from rota.storage.postgres.workers import PostgresWorkerStore
 from rota.telemetry.logs import configure_logs
@@ -27,7 +31,8 @@ def run_worker_process(flags: WorkerFlags) -> None:
 
 async def _work(flags: WorkerFlags) -> None:
     options = _options(flags)
-    refuse_invalid(options)
+    with _by_flag():
+        refuse_invalid(options)
     urls, clock = worker_urls(flags.database), SystemClock()
     async with worker_pool(urls, clock) as pool, wakeups_of(urls, clock) as wakeups:
         pooled = urls.pooled_by_transaction
@@ -42,10 +47,35 @@ async def _work(flags: WorkerFlags) -> None:
         with stop_requested() as stop:
             watch = asyncio.create_task(_stop_with_parent(stop)) if flags.stop_with_parent else None
             try:
-                await run_worker(options, ports, stop=stop)
+                with _by_flag():
+                    await run_worker(options, ports, stop=stop)
             finally:
                 if watch is not None:
                     watch.cancel()
+
+
+@contextmanager
+def _by_flag() -> Generator[None]:
+    """What is wrong with an option is told by the name of its flag."""
+    try:
+        yield
+    except DomainError as wrong:
+        named = [FieldProblem(_flag(one.field), one.problem, one.remedy) for one in wrong.problems]
+        raise DomainError(wrong.code, wrong.detail, named) from wrong
+
+
+def _flag(field: str) -> str:
+    option = field.partition("[")[0]
+    return _FLAGS.get(option, field)
+
+
+_FLAGS = {
+    "app": "--app",
+    "queues": "--queue",
+    "slots": "--slots",
+    "allow_targets": "--allow-target",
+    "allow_exec_for": "--allow-exec-for",
+}
 
 
 def _options(flags: WorkerFlags) -> WorkerOptions:

@@ -12,16 +12,24 @@ from asyncio.subprocess import Process
 import structlog
 from msgspec import Struct
 
+from rota.domain.errors import DomainError, invalid_input
+from rota.domain.problems import FieldProblem
 from rota.ports.clock import Clock
 from rota.storage.postgres.logins import DatabaseUrls
 
 RESTART_SECONDS_FIRST = 0.5
 RESTART_SECONDS_MAX = 15.0
 LIVED_LONG_SECONDS = 30.0
+EXIT_WRONG_INPUT = 2
 
 _START = ("worker", "start", "--samples", "--stop-with-parent", "--name", "up")
 
 _log = structlog.get_logger("rota.up")
+
+
+def _unfit() -> DomainError:
+    remedy = "mend what the worker names above, or start without --app"
+    return invalid_input([FieldProblem("--app", "the worker cannot start with it", remedy)])
 
 
 class ChildOptions(Struct, frozen=True):
@@ -50,13 +58,17 @@ class WorkerChild:
         self._is_stopping = False
 
     async def run(self) -> None:
-        delay = RESTART_SECONDS_FIRST
+        """Raises INVALID_INPUT where the very first child finds its options wrong: no restart would mend them."""
+        delay, is_first = RESTART_SECONDS_FIRST, True
         while not self._is_stopping:
             started = self._clock.monotonic_seconds()
             self._process = await self._start()
             code = await self._process.wait()
             if self._is_stopping:
                 return
+            if code == EXIT_WRONG_INPUT and is_first:
+                raise _unfit()
+            is_first = False
             lived = self._clock.monotonic_seconds() - started
             delay = RESTART_SECONDS_FIRST if lived > LIVED_LONG_SECONDS else min(2 * delay, RESTART_SECONDS_MAX)
             _log.warning("worker_ended", exit_code=code, restart_in_seconds=delay)

@@ -46,6 +46,12 @@ def configure_logs(*, json_lines: bool | None = None, requests: bool = True) -> 
     logging.basicConfig(
         level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True
     )
+    _quieten_driver()
+
+
+def _quieten_driver() -> None:
+    """Its pool warns with a traceback of every connection that it does not get; who asked for one tells it better."""
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
 
 def _without_requests(_logger: object, _name: str, line: LogLine) -> LogLine:
