@@ -1,0 +1,61 @@
+"""Rota with one of its guards taken out, to see that the checker sees it: `--broken NAME`.
+
+The sources are copied and one text in them is replaced; the processes run on the copy. A text that is not found is an
+error, so that no variant rots into a system that works.
+"""
+
+import shutil
+from pathlib import Path
+
+from msgspec import Struct
+
+QUERIES = "rota/storage/postgres/queries"
+
+
+class Breakage(Struct, frozen=True):
+    """Every `old` in `file` becomes `new`."""
+
+    file: str
+    old: str
+    new: str
+
+
+BREAKAGES: dict[str, tuple[Breakage, ...]] = {
+    # A stale settlement is accepted: whoever was given up may still end the run.
+    "any-token": (
+        Breakage(f"{QUERIES}/live_runs/settle_batch.sql", "AND v.attempt_token = g.token", ""),
+        Breakage(f"{QUERIES}/live_runs/settle_batch.sql", "AND l.attempt_token = g.token", ""),
+    ),
+    # A trigger advances, and now and then the run is not born.
+    "forgets-runs": (
+        Breakage(
+            f"{QUERIES}/triggers/apply_advances.sql",
+            "WHERE d.step IN (SELECT a.n FROM advanced a)",
+            "WHERE d.step IN (SELECT a.n FROM advanced a) AND random() > 0.0005",
+        ),
+    ),
+    # Nobody takes back what dead workers held.
+    "no-rescue": (Breakage(f"{QUERIES}/live_runs/find_lost.sql", " LIMIT $2\n", " LIMIT 0 * $2::bigint\n"),),
+    # A take-over keeps the epoch.
+    "same-epoch": (Breakage(f"{QUERIES}/leases/acquire_if_free.sql", "epoch = l.epoch + 1", "epoch = l.epoch"),),
+    # Handlers of a worker whose lease has ended go on.
+    "no-warden": (
+        Breakage(
+            "rota/worker/warden.py",
+            "def kill_all(self) -> None:\n        for group in self._groups:",
+            "def kill_all(self) -> None:\n        return\n        for group in self._groups:",
+        ),
+    ),
+}
+
+
+def break_sources(name: str, sources: Path, into: Path) -> Path:
+    """A copy of `sources` (the directory that holds `rota`) in `into`, broken as `name` says."""
+    shutil.copytree(sources / "rota", into / "rota", ignore=shutil.ignore_patterns("__pycache__"))
+    for breakage in BREAKAGES[name]:
+        file = into / breakage.file
+        text = file.read_text(encoding="utf-8")
+        if breakage.old not in text:
+            raise AssertionError(f"{name}: {breakage.file} does not hold {breakage.old!r} any more")
+        file.write_text(text.replace(breakage.old, breakage.new), encoding="utf-8")
+    return into

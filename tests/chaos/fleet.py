@@ -1,0 +1,197 @@
+"""The processes of a chaos run: two servers and two workers, each started again whenever it is gone.
+
+A process is started by its command line, as a user would. One that ends of its own accord is noted: nobody asked it to.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+import psutil
+
+from tests.support.waiting import loop_sleep, wait_until
+
+POLL_SECONDS = 0.05
+READY_SECONDS_MAX = 60.0
+STOP_SECONDS_MAX = 40.0
+SLOTS = 64
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Member:
+    """One place in the fleet. `generation` counts the processes that had it; each has its name and its file."""
+
+    def __init__(self, name: str, arguments: list[str], environment: Mapping[str, str], log_dir: Path) -> None:
+        self.name = name
+        self._arguments = arguments
+        self._environment = environment
+        self._log_dir = log_dir
+        self._process: subprocess.Popen[bytes] | None = None
+        self.generation = 0
+        self.was_killed = False
+        self.away_seconds = 0.0
+        self.names: dict[int, str] = {}
+
+    @property
+    def process_name(self) -> str:
+        return f"{self.name}.{self.generation}"
+
+    @property
+    def is_started(self) -> bool:
+        return self._process is not None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        assert self._process is not None
+        return self._process.poll()
+
+    def start(self) -> None:
+        self.generation += 1
+        self.was_killed = False
+        environment = {**os.environ, **self._environment, "CHAOS_WORKER": self.process_name}
+        with (self._log_dir / f"{self.process_name}.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.chaos.member", *self._arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                cwd=REPOSITORY,
+                start_new_session=True,
+            )
+        self.names[self.pid] = self.process_name
+
+    def kill(self, away_seconds: float) -> None:
+        self.was_killed, self.away_seconds = True, away_seconds
+        self.send(signal.SIGKILL)
+
+    def send(self, number: signal.Signals) -> None:
+        if self.exit_code is None:
+            os.kill(self.pid, number)
+
+    def executors(self) -> list[psutil.Process]:
+        return [child for child in self.children() if "rota.worker.executor" in _words(child)]
+
+    def children(self) -> list[psutil.Process]:
+        """The worker's own processes: executors and the warden."""
+        try:
+            return psutil.Process(self.pid).children()
+        except psutil.NoSuchProcess:
+            return []
+
+
+class Fleet:
+    """All members, and the keeper that starts them again. `notes` are ends that nobody asked for."""
+
+    def __init__(self, database_url: str, root: Path, sources: Path | None) -> None:
+        self._log_dir, self.effects_dir = root / "logs", root / "effects"
+        for directory in (self._log_dir, self.effects_dir):
+            directory.mkdir()
+        paths = [str(path) for path in (sources, REPOSITORY) if path is not None]
+        environment = {
+            "ROTA_DATABASE_URL": database_url,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "CHAOS_EFFECTS_DIR": str(self.effects_dir),
+        }
+        self.ports = [_free_port() for _ in range(2)]
+        self.servers = [
+            Member(f"server-{place}", ["server", "--port", str(port)], environment, self._log_dir)
+            for place, port in enumerate(self.ports, 1)
+        ]
+        arguments = ["worker", "start", "--app", "tests.chaos.app:app", "--slots", str(SLOTS)]
+        self.workers = [Member(f"worker-{place}", arguments, environment, self._log_dir) for place in (1, 2)]
+        self.notes: list[str] = []
+
+    def name_of(self, holder: str) -> str:
+        """Which process a lease's holder, `host:pid`, was."""
+        pid = int(holder.rpartition(":")[2])
+        return next((member.names[pid] for member in self.members if pid in member.names), holder)
+
+    @property
+    def members(self) -> list[Member]:
+        return [*self.servers, *self.workers]
+
+    async def start(self) -> None:
+        """Both servers, which make the schema; then, when they are ready, the workers."""
+        for member in self.servers:
+            member.start()
+        for port in self.ports:
+            url = f"http://127.0.0.1:{port}/api/v1/health/ready"
+            await wait_until(lambda url=url: _answers(url), READY_SECONDS_MAX, f"{url} is ready")
+        for member in self.workers:
+            member.start()
+
+    async def keep(self) -> None:
+        """Until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for member in self.members:
+                group.create_task(self._keep(member))
+
+    async def stop(self) -> list[str]:
+        """Asks all to end, workers first; names those that had to be killed or ended badly."""
+        for member in self.members:
+            member.send(signal.SIGCONT)
+        unruly: list[str] = []
+        for members in (self.workers, self.servers):
+            for member in members:
+                member.send(signal.SIGTERM)
+            unruly += [problem for member in members if (problem := await _ended(member))]
+        return unruly
+
+    def kill(self) -> None:
+        """Everything at once, for a run that is given up."""
+        for member in self.members:
+            if member.is_started:
+                member.send(signal.SIGKILL)
+
+    async def _keep(self, member: Member) -> None:
+        while True:
+            while member.exit_code is None:
+                await loop_sleep(POLL_SECONDS)
+            if not member.was_killed:
+                self.notes.append(f"{member.process_name} ended by itself, exit code {member.exit_code}")
+                member.away_seconds = 1.0
+            await loop_sleep(member.away_seconds)
+            member.start()
+
+
+async def _ended(member: Member) -> str | None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + STOP_SECONDS_MAX
+    while member.exit_code is None and loop.time() < deadline:
+        await loop_sleep(POLL_SECONDS)
+    if member.exit_code is None:
+        member.send(signal.SIGKILL)
+        return f"{member.process_name} did not end within {STOP_SECONDS_MAX:g} s of SIGTERM"
+    return f"{member.process_name} answered SIGTERM with exit code {member.exit_code}" if member.exit_code else None
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
