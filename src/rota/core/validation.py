@@ -90,6 +90,9 @@ def _triggers_problems(draft: ScheduleDraft) -> Iterator[FieldProblem]:
 def _run_draft_problems(draft: RunDraft) -> Iterator[FieldProblem]:
     yield from under("target", validate_target(draft.target))
     yield from under("policy", validate_run_policy(draft.policy))
+    if draft.policy.serial and draft.schedule_id is None:
+        problem = "is for the runs of a schedule, and this run has none"
+        yield FieldProblem("policy.serial", problem, "leave it out, or use a schedule with an overlap policy")
     yield from queue_problems("queue", draft.queue)
     yield from priority_problems("priority", draft.priority)
     yield from number_problems("delay_seconds", draft.delay_seconds, 0, DELAY_SECONDS_MAX, "seconds")

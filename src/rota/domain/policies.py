@@ -32,11 +32,15 @@ class RetryPolicy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
 
 class RunPolicy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How one run is executed. The soft time-out asks the handler to stop, the hard one ends it."""
+    """How one run is executed. The soft time-out asks the handler to stop, the hard one ends it.
+
+    A `serial` run of a schedule never runs beside another serial one of it: it waits, in the order of claims.
+    """
 
     timeout_seconds: float = 3600.0
     soft_timeout_seconds: float | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    serial: bool = False
 
 
 class Policies(Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,4 +61,4 @@ class Policies(Struct, frozen=True, forbid_unknown_fields=True):
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     def run_policy(self) -> RunPolicy:
-        return RunPolicy(self.timeout_seconds, self.soft_timeout_seconds, self.retry)
+        return RunPolicy(self.timeout_seconds, self.soft_timeout_seconds, self.retry, self.overlap != "allow")

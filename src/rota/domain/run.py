@@ -81,6 +81,11 @@ class RunDraft(Struct, frozen=True):
     retry_of: RunId | None = None
     created_by: str = ""
 
+    @property
+    def is_serial(self) -> bool:
+        """Whether it needs its schedule's turn to run."""
+        return self.policy.serial and self.schedule_id is not None
+
 
 class Enqueued(Struct, frozen=True):
     """`created` is False where the key was known: `run_id` then names the run that has it."""

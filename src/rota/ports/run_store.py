@@ -108,10 +108,14 @@ class LostAttempt(Struct, frozen=True):
 
 
 class SettleResult(Struct, frozen=True):
-    """`accepted` is False where the token was no longer current: the attempt had been given to somebody else."""
+    """`accepted` is False where the token was no longer current: the attempt had been given to somebody else.
+
+    `startable_queues`: where a run of its schedule is due that had to wait for it. They want to be announced.
+    """
 
     run_id: RunId
     accepted: bool
+    startable_queues: tuple[str, ...] = ()
 
 
 class RunClaims(Protocol):
@@ -120,6 +124,8 @@ class RunClaims(Protocol):
     async def claim_batch(self, worker_id: WorkerId, queues: Sequence[str], limit: int) -> tuple[ClaimedRun, ...]:
         """Take up to `limit` due runs, highest priority first, then longest due. Raises `Stale` when the worker's lease
         has ended.
+
+        A serial run whose schedule has another one running is passed over, and holds up nothing behind it.
         """
         ...
 

@@ -40,6 +40,7 @@ class Rescuing:
     async def _settle(self, lost: tuple[LostAttempt, ...]) -> int:
         settlements = [decide_settlement(one.claimed, one.outcome, None, self._rng) for one in lost]
         results = await self._claims.settle_batch(settlements)
-        for queue in {one.claimed.queue for one in lost}:
+        queues = {one.claimed.queue for one in lost}
+        for queue in queues.union(*(result.startable_queues for result in results)):
             self._wakeups.announce(f"queue:{queue}")
         return sum(result.accepted for result in results)

@@ -76,7 +76,8 @@ class RunVerbs:
     ) -> Enqueued:
         """One run of a schedule now, also of a paused one. Raises STATE_CONFLICT where `overlap` forbids it.
 
-        Overlap is judged by the live runs as they are read; two triggers by hand at the same moment may both pass.
+        Overlap is judged by the live runs as they are read; two triggers by hand at the same moment may both pass, and
+        then one waits for the other. Only with `allow` does the run start beside others.
         """
         schedule = await self._schedules.get(actor.tenant_id, schedule_id)
         if schedule.deleted_at is not None:
@@ -94,6 +95,8 @@ class RunVerbs:
         """A running one ends within seconds: the worker that holds it is told. Terminal: STATE_CONFLICT."""
         run = await self._control.cancel_if_live(actor.tenant_id, run_id, actor.audit("cancel", "run", run_id))
         self._wakeups.announce(CANCEL_TOPIC)
+        if run.policy.serial:
+            self._wakeups.announce(f"queue:{run.queue}")  # for one that waited behind it
         return run
 
     async def retry(self, actor: Actor, run_id: RunId) -> Run:
@@ -180,7 +183,7 @@ def _triggered(actor: Actor, schedule: Schedule, request: TriggerRequest, key: s
     return RunDraft(
         tenant_id=actor.tenant_id,
         target=_with_args(schedule.target, request.args),
-        policy=schedule.policies.run_policy(),
+        policy=changed(schedule.policies.run_policy(), serial=request.overlap != "allow"),
         queue=schedule.policies.queue,
         priority=schedule.policies.priority,
         idempotency_key=key,

@@ -35,7 +35,7 @@ async def run_worker(options: WorkerOptions, ports: WorkerPorts, *, stop: asynci
     """
     refuse_invalid(options)
     lines = LogShipper(ports.claims, ports.clock)
-    outgoing = Outgoing(Settler(ports.claims, lines, ports.clock), lines, WardenLink(ports.clock))
+    outgoing = Outgoing(Settler(ports.claims, lines, ports.wakeups, ports.clock), lines, WardenLink(ports.clock))
     with contextlib.ExitStack() as stack:
         told = stop or stack.enter_context(_stop_on_signals())
         living = asyncio.create_task(_live(options, ports, outgoing, told))

@@ -2,7 +2,7 @@
 
 A settlement is tried until the store has answered. Trying again is safe: each carries its attempt's token, so one that
 was stored already, or that somebody else overtook, is refused and harms nothing. An attempt's lines are stored before
-its end, so that whoever sees the end can read all of them.
+its end, so that whoever sees the end can read all of them. What could start only now is announced.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from rota.domain.errors import Unavailable
 from rota.domain.run import Settlement
 from rota.ports.clock import Clock
 from rota.ports.run_store import RunClaims
+from rota.ports.wakeups import Wakeups
 from rota.worker.log_shipping import LogShipper
 
 BATCH_MAX = 500
@@ -25,9 +26,10 @@ _log = structlog.get_logger("rota.worker.settling")
 class Settler:
     """`run` writes for as long as the worker lives."""
 
-    def __init__(self, claims: RunClaims, lines: LogShipper, clock: Clock) -> None:
+    def __init__(self, claims: RunClaims, lines: LogShipper, wakeups: Wakeups, clock: Clock) -> None:
         self._claims = claims
         self._lines = lines
+        self._wakeups = wakeups
         self._clock = clock
         self._waiting: list[Settlement] = []
         self._has_some = asyncio.Event()
@@ -60,7 +62,10 @@ class Settler:
             with contextlib.suppress(Unavailable):
                 await self._lines.flush()
         batch = self._waiting[:BATCH_MAX]
-        for result in await self._claims.settle_batch(batch):
+        results = await self._claims.settle_batch(batch)
+        for queue in {queue for result in results for queue in result.startable_queues}:
+            self._wakeups.announce(f"queue:{queue}")
+        for result in results:
             if not result.accepted:
                 _log.warning("settlement_refused", run_id=result.run_id, reason="its attempt is no longer current")
         del self._waiting[: len(batch)]

@@ -345,6 +345,8 @@ class Incarnation:
 
     async def _give_back(self, claims: tuple[ClaimedRun, ...]) -> None:
         await self._tried("give back", lambda: self._ports.claims.give_back_batch(claims))
+        for queue in {claimed.queue for claimed in claims if claimed.policy.serial}:
+            self._ports.wakeups.announce(f"queue:{queue}")  # for one that waited behind it
 
     def _do_finish(self, _effect: Finish) -> None:
         self._end.set_result("drained")

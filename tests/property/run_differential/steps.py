@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
+from uuid import UUID
 
 from msgspec import structs
 
 from rota.core.run_identity import idempotency_key
-from rota.domain.ids import AttemptToken, Epoch, WorkerId
+from rota.domain.ids import AttemptToken, Epoch, ScheduleId, WorkerId
 from rota.domain.policies import RunPolicy
 from rota.domain.run import LogLine, Settlement
 from rota.domain.worker import WorkerSpec
@@ -21,6 +22,7 @@ Verb = Literal["succeed", "retry", "fail", "cancel"]
 Outcome = Literal["succeeded", "failed", "timed_out", "lost", "cancelled"]
 
 QUEUES = ("a", "b")
+SCHEDULES = tuple(ScheduleId(str(UUID(int=n))) for n in (1, 2))
 
 
 def enqueue(_: Worlds, dice: Dice) -> Act:
@@ -30,7 +32,8 @@ def enqueue(_: Worlds, dice: Dice) -> Act:
             queue=dice.choice(QUEUES),
             priority=dice.choice((0, 0, 5, 9)),
             delay_seconds=float(dice.choice((0, 0, 1, 20))),
-            policy=RunPolicy(timeout_seconds=dice.choice((2.0, 3600.0))),
+            policy=RunPolicy(timeout_seconds=dice.choice((2.0, 3600.0)), serial=dice.random() < 0.8),
+            schedule_id=dice.choice((None, None, *SCHEDULES)),
             key=idempotency_key(ACME, "d", str(dice.randrange(40))) if dice.random() < 0.3 else None,
         )
         for _ in range(dice.randint(1, 4))
@@ -101,6 +104,7 @@ def settle(worlds: Worlds, dice: Dice) -> Act | None:
     async def act(world: World) -> Any:
         settlements = [_settlement(world, place, chance) for place, chance in wanted.items()]
         results = await world.stores.claims.settle_batch(settlements)
+        world.woken += sum(bool(result.startable_queues) for result in results)
         return [result for result in results if result.accepted]
 
     return act

@@ -32,7 +32,7 @@ async def test_memory_and_postgres_tell_the_same_story(worlds: Worlds, seed: int
     dice = Dice(seed)
     kinds, weights = list(STEPS), list(STEPS.values())
     for number in range(STEPS_COUNT_MAX):
-        if number >= STEPS_COUNT and len(worlds.succeeded) == len(kinds):
+        if number >= STEPS_COUNT and len(worlds.succeeded) == len(kinds) and worlds.postgres.woken:
             break
         # Births are a millisecond or more apart, so that ids of different batches have an order on both sides.
         await worlds.advance(dice.choice((0.001, 0.001, 0.001, 0.5, 2.0)))
@@ -44,4 +44,5 @@ async def test_memory_and_postgres_tell_the_same_story(worlds: Worlds, seed: int
             await worlds.compare()
     await worlds.compare()
 
+    assert worlds.postgres.woken > 0, "no turn was waited for"
     assert set(worlds.succeeded) == {kind.__name__ for kind in kinds}, f"seed {seed}: {worlds.succeeded}"

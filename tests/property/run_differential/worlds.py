@@ -5,6 +5,7 @@ replaced by those numbers.
 """
 
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random  # noqa: TID251 - seeded, so that a failure can be told again by its seed
@@ -32,6 +33,13 @@ class World:
     stores: RunStores
     born: list[RunId] = field(default_factory=list[RunId])
     claims: list[ClaimedRun] = field(default_factory=list[ClaimedRun])
+    woken: int = 0
+
+    async def doubled_turns(self) -> list[str]:
+        """Schedules of which more than one serial run is running."""
+        page = await self.stores.reader.page(ACME, RunFilter(state="running"), PageRequest(500))
+        counts = Counter(run.schedule_id for run in page.items if run.policy.serial and run.schedule_id)
+        return [schedule_id for schedule_id, count in counts.items() if count > 1]
 
     def told(self, reply: object) -> str:
         """The reply as text, with numbers in place of run ids."""
@@ -79,6 +87,7 @@ class Worlds:
     async def compare(self) -> None:
         """What can be read must be the same."""
         one, two = [await world.snapshot(self.workers) for world in (self.memory, self.postgres)]
+        assert await self.postgres.doubled_turns() == [], "\n".join(self.trail[-30:])
         for part, text in one.items():
             assert text == two[part], "\n".join([part, *self.trail[-30:]])
 

@@ -192,7 +192,8 @@ class Desk:
         self.claims = claims
         clock = FastClock()
         self.lines = LogShipper(cast("RunClaims", claims), clock)
-        self.settler = Settler(cast("RunClaims", claims), self.lines, clock)
+        self.wakeups = MemoryWakeups()
+        self.settler = Settler(cast("RunClaims", claims), self.lines, self.wakeups, clock)
 
     async def during(self, act: Callable[[], None], done: Callable[[], bool]) -> list[tuple[str, Any]]:
         loops = [asyncio.create_task(self.settler.run()), asyncio.create_task(self.lines.run())]

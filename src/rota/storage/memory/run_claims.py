@@ -37,7 +37,7 @@ class MemoryRunClaims:
             for live in self._runs.live.values()
             if live.state == "queued" and live.queue in queues and live.due_at <= now
         ]
-        taken = sorted(due, key=lambda live: live.claim_order)[:limit]
+        taken = self._in_turn(sorted(due, key=lambda live: live.claim_order), limit)
         for live in taken:
             live.state, live.worker_id, live.started_at = "running", worker_id, now
             live.token += 1
@@ -46,7 +46,7 @@ class MemoryRunClaims:
         return tuple(self._claimed(live) for live in taken)
 
     async def settle_batch(self, settlements: Sequence[Settlement]) -> tuple[SettleResult, ...]:
-        return tuple(SettleResult(settlement.run_id, self._settle(settlement)) for settlement in settlements)
+        return tuple(self._settled(settlement) for settlement in settlements)
 
     async def give_back_batch(self, claims: Sequence[ClaimedRun]) -> int:
         return sum(self._give_back(claim) for claim in claims)
@@ -68,6 +68,30 @@ class MemoryRunClaims:
         for line in lines:
             stored = msgspec.structs.replace(line, stream=storable_text(line.stream), text=storable_text(line.text))
             self._runs.log_lines.setdefault((line.run_id, line.attempt_no, line.seq), stored)
+
+    def _in_turn(self, due: Sequence[LiveRun], limit: int) -> list[LiveRun]:
+        """The first `limit` that may run: of a schedule's serial runs one, and none beside one that is running."""
+        turns, taken = self._runs.taken_turns(), list[LiveRun]()
+        for live in due:
+            if len(taken) < limit and not (live.is_serial and live.schedule_id in turns):
+                taken.append(live)
+                if live.is_serial:
+                    turns.add(live.schedule_id)
+        return taken
+
+    def _settled(self, settlement: Settlement) -> SettleResult:
+        live = self._held(settlement.run_id, settlement.token)
+        if live is None:
+            return SettleResult(settlement.run_id, accepted=False)
+        self._settle(live, settlement)
+        now = self._database.now()
+        startable = {
+            other.queue
+            for other in self._runs.live.values()
+            if live.is_serial and other.is_serial and other.schedule_id == live.schedule_id
+            if other.state == "queued" and other.due_at <= now
+        }
+        return SettleResult(settlement.run_id, accepted=True, startable_queues=tuple(sorted(startable)))
 
     def _claimed(self, live: LiveRun) -> ClaimedRun:
         record = self._runs.records[live.run_id]
@@ -93,10 +117,7 @@ class MemoryRunClaims:
         live = next((live for live in self._runs.held() if live.run_id == run_id), None)
         return live if live is not None and live.token == token else None
 
-    def _settle(self, settlement: Settlement) -> bool:
-        live = self._held(settlement.run_id, settlement.token)
-        if live is None:
-            return False
+    def _settle(self, live: LiveRun, settlement: Settlement) -> None:
         verb = "cancel" if settlement.verb == "retry" and live.cancel_requested_at is not None else settlement.verb
         error = None if settlement.error_json is None else storable_json(settlement.error_json)
         decoded = None if error is None else msgspec.json.decode(error, type=RunError)
@@ -108,7 +129,7 @@ class MemoryRunClaims:
             live.losses_count += settlement.outcome == "lost"
             live.due_at = now + timedelta(seconds=settlement.retry_delay_seconds)
             live.release()
-            return True
+            return
         result = None if settlement.result_json is None else msgspec.json.decode(storable_json(settlement.result_json))
         self._runs.end(
             live.run_id,
@@ -121,7 +142,6 @@ class MemoryRunClaims:
             error=decoded,
             dead_lettered=settlement.dead_letter,
         )
-        return True
 
     def _give_back(self, claim: ClaimedRun) -> bool:
         live = self._held(claim.run_id, claim.token)

@@ -33,6 +33,7 @@ class LiveRun:
     started_at: datetime | None = None
     hard_deadline_at: datetime | None = None
     cancel_requested_at: datetime | None = None
+    is_serial: bool = False
 
     @property
     def claim_order(self) -> tuple[int, datetime, str]:
@@ -98,6 +99,7 @@ class RunTables:
                 draft.priority,
                 record.due_at,
                 draft.policy.timeout_seconds,
+                is_serial=draft.is_serial,
             )
         return True
 
@@ -130,6 +132,10 @@ class RunTables:
         for run_id in sorted(self.records, reverse=True):
             if self.records[run_id].tenant_id == tenant_id:
                 yield self.joined(run_id, now)
+
+    def taken_turns(self) -> set[ScheduleId | None]:
+        """The schedules of which a serial run is running."""
+        return {live.schedule_id for live in self.held() if live.is_serial}
 
     def held(self) -> Iterable[LiveRun]:
         return [live for live in self.live.values() if live.state == "running"]

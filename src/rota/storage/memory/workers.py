@@ -40,7 +40,13 @@ class MemoryWorkerStore:
             for live in self._runs.held()
             if live.worker_id == worker_id and live.cancel_requested_at is not None
         )
-        waiting = (live.due_at for live in self._runs.live.values() if live.state == "queued" and live.queue in queues)
+        turns = self._runs.taken_turns()
+        waiting = (
+            live.due_at
+            for live in self._runs.live.values()
+            if live.state == "queued" and live.queue in queues
+            if not (live.is_serial and live.due_at <= now and live.schedule_id in turns)
+        )
         next_due_at = min(waiting, default=None)
         wait = None if next_due_at is None else (next_due_at - now).total_seconds()
         return Renewal(

@@ -44,6 +44,7 @@ def draft_columns(drafts: Sequence[RunDraft]) -> tuple[Sequence[object], ...]:
         uniform([draft.reason for draft in drafts]),
         sparse([draft.retry_of for draft in drafts]),
         uniform([draft.created_by for draft in drafts]),
+        uniform([draft.is_serial for draft in drafts]),
     )
 
 

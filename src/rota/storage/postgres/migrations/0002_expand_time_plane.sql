@@ -90,6 +90,8 @@ CREATE INDEX runs_without_success ON scheduler.runs (tenant_id, ended_without_su
     WHERE ended_without_success IS NOT NULL;
 
 -- What workers claim and hold: small rows apart from the history (design §5 Footing). `attempt_token` grows with every claim.
+-- A serial run needs its schedule's turn to run (see schedule_turns). One that was seen to wait for it is parked: it stands
+-- out of the way of claims until the turn is free.
 CREATE TABLE scheduler.live_runs (
     run_id               uuid PRIMARY KEY,
     schedule_id          uuid,
@@ -106,13 +108,100 @@ CREATE TABLE scheduler.live_runs (
     state                text NOT NULL CHECK (state IN ('queued', 'running')),
     tenant_id            text NOT NULL,
     queue                text NOT NULL,
+    is_serial            boolean NOT NULL DEFAULT false CHECK (NOT is_serial OR schedule_id IS NOT NULL),
+    is_parked            boolean NOT NULL DEFAULT false CHECK (NOT is_parked OR (is_serial AND state = 'queued')),
     CHECK ((state = 'running') = (worker_id IS NOT NULL))
 ) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX live_runs_claimable ON scheduler.live_runs (queue, priority, due_at, run_id) WHERE state = 'queued';
+CREATE INDEX live_runs_claimable ON scheduler.live_runs (queue, priority, due_at, run_id)
+    WHERE state = 'queued' AND NOT is_parked;
+CREATE INDEX live_runs_parked ON scheduler.live_runs (schedule_id, queue, priority DESC, due_at, run_id) WHERE is_parked;
 -- Serves "what does this worker hold", "who holds anything" and "what is overdue", worker by worker.
 CREATE INDEX live_runs_held ON scheduler.live_runs (worker_id, hard_deadline_at) WHERE state = 'running';
-CREATE INDEX live_runs_by_schedule ON scheduler.live_runs (schedule_id, state) WHERE schedule_id IS NOT NULL;
+CREATE INDEX live_runs_by_schedule ON scheduler.live_runs (schedule_id, state, is_parked) WHERE schedule_id IS NOT NULL;
 CREATE INDEX live_runs_by_tenant ON scheduler.live_runs (tenant_id, state, run_id);
+
+-- One row per schedule whose serial runs were ever claimed: it is taken exactly while one of them is running.
+-- Whoever takes the turn, ends it, or parks a run behind it holds its row lock; locks are taken in this order: running
+-- rows, waiting rows that are not parked, the turn, parked rows. Claims wait for none of them.
+CREATE TABLE scheduler.schedule_turns (
+    schedule_id  uuid PRIMARY KEY,
+    tenant_id    text NOT NULL,
+    is_taken     boolean NOT NULL DEFAULT false
+) WITH (fillfactor = 50);
+
+-- Brings the first parked run of each queue back among the claimable, for those of the schedules whose turn is free.
+-- Returns the queues in which a run of them is due. A function, because what was parked until the moment the turn is
+-- locked must be seen: each of its statements looks afresh.
+CREATE FUNCTION scheduler.call_waiting(of_schedules uuid[]) RETURNS TABLE (schedule_id uuid, queue text)
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog
+    AS $$
+    #variable_conflict use_column
+    DECLARE
+        free uuid[];
+    BEGIN
+        free := ARRAY(SELECT t.schedule_id
+                        FROM scheduler.schedule_turns t
+                       WHERE t.schedule_id = ANY (of_schedules)
+                         AND NOT t.is_taken
+                       ORDER BY t.schedule_id
+                         FOR NO KEY UPDATE);
+        RETURN QUERY
+        WITH RECURSIVE lanes AS (
+            SELECT f.id, (SELECT min(l.queue) FROM scheduler.live_runs l WHERE l.schedule_id = f.id AND l.is_parked) AS queue
+              FROM unnest(free) AS f (id)
+             UNION ALL
+            SELECT a.id, (SELECT min(l.queue)
+                            FROM scheduler.live_runs l
+                           WHERE l.schedule_id = a.id AND l.is_parked AND l.queue > a.queue)
+              FROM lanes a
+             WHERE a.queue IS NOT NULL
+        ), firsts AS MATERIALIZED (
+            SELECT first.run_id
+              FROM lanes a
+             CROSS JOIN LATERAL (
+                   SELECT l.run_id
+                     FROM scheduler.live_runs l
+                    WHERE l.schedule_id = a.id AND l.queue = a.queue AND l.is_parked
+                    ORDER BY l.priority DESC, l.due_at, l.run_id
+                    LIMIT 1
+                      FOR NO KEY UPDATE) AS first
+             WHERE a.queue IS NOT NULL
+        ), called AS (
+            UPDATE scheduler.live_runs l
+               SET is_parked = false
+             WHERE l.run_id = ANY (ARRAY(SELECT f.run_id FROM firsts f))
+            RETURNING l.schedule_id, l.queue
+        )
+        SELECT c.schedule_id, c.queue FROM called c
+         UNION
+        SELECT f.id, seen.queue
+          FROM unnest(free) AS f (id)
+         CROSS JOIN LATERAL (
+               SELECT l.queue
+                 FROM scheduler.live_runs l
+                WHERE l.schedule_id = f.id
+                  AND l.state = 'queued'
+                  AND NOT l.is_parked
+                  AND l.is_serial
+                  AND l.due_at <= (SELECT scheduler.current_time())
+               OFFSET 0) AS seen;
+    END
+    $$;
+
+-- Ends the turns of schedules whose serial run has just stopped running, and calls those that wait.
+CREATE FUNCTION scheduler.end_turns(of_schedules uuid[]) RETURNS TABLE (schedule_id uuid, queue text)
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog
+    AS $$
+    #variable_conflict use_column
+    BEGIN
+        PERFORM FROM scheduler.schedule_turns t
+          WHERE t.schedule_id = ANY (of_schedules)
+          ORDER BY t.schedule_id
+            FOR NO KEY UPDATE;
+        UPDATE scheduler.schedule_turns t SET is_taken = false WHERE t.schedule_id = ANY (of_schedules);
+        RETURN QUERY SELECT * FROM scheduler.call_waiting(of_schedules);
+    END
+    $$;
 
 -- Unpartitioned, so that a key is unique whatever the day: fire keys and idempotency keys (design §4).
 CREATE TABLE scheduler.run_keys (
@@ -169,13 +258,20 @@ CREATE INDEX workers_by_start ON scheduler.workers (started_at);
 -- A run's row is written twice: room for its second version on its own page, without which it costs index entries.
 INSERT INTO scheduler.partitioned_tables (name, reason, page_fill_percent) VALUES
     ('runs', 'history', 50), ('attempts', 'history', 100), ('log_lines', 'history', 100);
-REVOKE ALL ON FUNCTION scheduler.uuid7_series(timestamptz), scheduler.uuid7_nth(text, bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION scheduler.uuid7_series(timestamptz), scheduler.uuid7_nth(text, bigint) TO rota_api, rota_service;
+REVOKE ALL ON FUNCTION
+    scheduler.uuid7_series(timestamptz), scheduler.uuid7_nth(text, bigint), scheduler.call_waiting(uuid[]),
+    scheduler.end_turns(uuid[])
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    scheduler.uuid7_series(timestamptz), scheduler.uuid7_nth(text, bigint), scheduler.call_waiting(uuid[])
+    TO rota_api, rota_service;
+GRANT EXECUTE ON FUNCTION scheduler.end_turns(uuid[]) TO rota_service;
 
 SELECT scheduler.ensure_partitions(7);
 
 SELECT scheduler.isolate_tenant_table(t)
-  FROM unnest(ARRAY['schedules', 'triggers', 'runs', 'live_runs', 'run_keys', 'attempts', 'log_lines']) AS t;
+  FROM unnest(ARRAY['schedules', 'triggers', 'runs', 'live_runs', 'schedule_turns', 'run_keys', 'attempts',
+                    'log_lines']) AS t;
 
 -- The joined view that readers get. `scheduled` is a queued run that never was tried and is not due yet: time itself
 -- promotes it. The view obeys the row-level security of the reader.
@@ -198,5 +294,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON scheduler.schedules, scheduler.triggers,
 REVOKE DELETE ON scheduler.schedules, scheduler.runs FROM rota_api, rota_service;
 GRANT SELECT, INSERT ON scheduler.run_keys, scheduler.attempts, scheduler.log_lines TO rota_service;
 GRANT SELECT, INSERT ON scheduler.run_keys TO rota_api;
+GRANT SELECT, UPDATE ON scheduler.schedule_turns TO rota_api;
+GRANT SELECT, INSERT, UPDATE ON scheduler.schedule_turns TO rota_service;
 GRANT SELECT ON scheduler.attempts, scheduler.log_lines, scheduler.run_records TO rota_api, rota_service;
 GRANT SELECT, INSERT, UPDATE ON scheduler.workers TO rota_service;

@@ -1,6 +1,7 @@
 -- Cancels a run that waits, or marks one that runs so that its worker is told. No row: it is not live.
+-- Another run of its schedule may have waited behind it: that one is called.
 WITH held AS MATERIALIZED (
-    SELECT l.run_id, l.tenant_id, l.schedule_id, l.state, l.attempts_count
+    SELECT l.run_id, l.tenant_id, l.schedule_id, l.state, l.attempts_count, l.is_serial, l.is_parked
       FROM scheduler.live_runs l
      WHERE l.tenant_id = $1
        AND l.run_id = $2
@@ -20,6 +21,14 @@ WITH held AS MATERIALIZED (
      CROSS JOIN clock c
      WHERE l.run_id = h.run_id
        AND h.state = 'running'
+), called AS MATERIALIZED (
+    SELECT count(*)
+      FROM (SELECT array_agg(h.schedule_id) AS schedules
+              FROM removed h
+             WHERE h.is_serial
+               AND NOT h.is_parked
+            HAVING count(*) > 0) AS g
+     CROSS JOIN LATERAL scheduler.call_waiting(g.schedules)
 ), ended AS (
     UPDATE scheduler.runs r
        SET state = 'cancelled', reason = 'cancelled on request', attempts_count = h.attempts_count, finished_at = c.now
@@ -40,4 +49,4 @@ WITH held AS MATERIALIZED (
       FROM held h
      CROSS JOIN clock c
 )
-SELECT h.state FROM held h
+SELECT h.state FROM held h CROSS JOIN called

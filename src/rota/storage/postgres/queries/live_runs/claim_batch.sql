@@ -3,6 +3,8 @@
 -- The worker's row is locked before the clock is read (law 4); no row at all means that its lease has ended.
 -- With one queue the lanes (queue, priority) are drained in order and the outer limit stops at the last row needed.
 -- With several, a look without locks first says how many of each lane belong to the batch, so that none is locked in vain.
+-- Of the serial runs of a schedule, the first takes its free turn. Behind a turn that is taken, up to $4 are parked, so that
+-- no later claim looks at them. A turn that somebody holds this instant, or that was never opened, is left for the next look.
 WITH holder AS MATERIALIZED (
     SELECT w.id, w.state, w.lease_expires_at
       FROM scheduler.workers w
@@ -29,6 +31,7 @@ WITH holder AS MATERIALIZED (
                     WHERE l.state = 'queued'
                       AND l.queue = q.queue
                       AND l.priority = p.priority
+                      AND NOT l.is_parked
                       AND l.due_at <= (SELECT t.now FROM term t)
                     ORDER BY l.due_at, l.run_id
                     LIMIT $3) AS due
@@ -37,19 +40,38 @@ WITH holder AS MATERIALIZED (
              LIMIT $3) AS seen
      GROUP BY seen.queue, seen.priority
 ), picked AS MATERIALIZED (
-    SELECT run.place
+    SELECT run.*
       FROM (SELECT * FROM lanes ORDER BY priority DESC) AS lane
      CROSS JOIN LATERAL (
-           SELECT l.ctid AS place
+           SELECT l.ctid AS place, l.run_id, l.tenant_id, l.schedule_id, l.priority, l.due_at, l.is_serial
              FROM scheduler.live_runs l
             WHERE l.state = 'queued'
               AND l.queue = lane.queue
               AND l.priority = lane.priority
+              AND NOT l.is_parked
               AND l.due_at <= (SELECT t.now FROM term t WHERE t.state = 'active')
             ORDER BY l.due_at, l.run_id
             LIMIT lane.quota
               FOR UPDATE SKIP LOCKED) AS run
      LIMIT $3
+), firsts AS MATERIALIZED (
+    SELECT DISTINCT ON (p.schedule_id) p.place, p.schedule_id, p.tenant_id
+      FROM picked p
+     WHERE p.is_serial
+     ORDER BY p.schedule_id, p.priority DESC, p.due_at, p.run_id
+), unopened AS MATERIALIZED (
+    SELECT f.schedule_id, f.tenant_id
+      FROM firsts f
+      LEFT JOIN LATERAL (
+           SELECT true AS is_open FROM scheduler.schedule_turns t WHERE t.schedule_id = f.schedule_id OFFSET 0) AS t ON true
+     WHERE t.is_open IS NULL
+), turns AS MATERIALIZED (
+    SELECT f.place, f.schedule_id, t.is_taken
+      FROM firsts f
+     CROSS JOIN LATERAL (
+           SELECT t.is_taken FROM scheduler.schedule_turns t
+            WHERE t.schedule_id = f.schedule_id
+              FOR NO KEY UPDATE SKIP LOCKED) AS t
 ), claimed AS (
     UPDATE scheduler.live_runs l
        SET state = 'running',
@@ -59,12 +81,40 @@ WITH holder AS MATERIALIZED (
            started_at = t.now,
            hard_deadline_at = t.now + make_interval(secs => l.timeout_seconds)
       FROM term t
-     WHERE l.ctid = ANY (ARRAY(SELECT p.place FROM picked p))
+     WHERE l.ctid = ANY (ARRAY(SELECT p.place FROM picked p WHERE NOT p.is_serial
+                               UNION ALL
+                               SELECT f.place FROM turns f WHERE NOT f.is_taken))
        AND l.state = 'queued'
-    RETURNING l.run_id, l.tenant_id, l.attempt_token, l.attempts_count, l.losses_count, l.queue, l.priority, l.due_at
+    RETURNING l.run_id, l.tenant_id, l.attempt_token, l.attempts_count, l.losses_count, l.queue, l.priority, l.due_at,
+              l.schedule_id, l.is_serial
+), taken AS (
+    UPDATE scheduler.schedule_turns t
+       SET is_taken = true
+     WHERE t.schedule_id = ANY (ARRAY(SELECT c.schedule_id FROM claimed c WHERE c.is_serial))
+), parked AS (
+    UPDATE scheduler.live_runs l
+       SET is_parked = true
+     WHERE l.run_id = ANY (ARRAY(
+           SELECT behind.run_id
+             FROM (SELECT f.schedule_id FROM turns f WHERE f.is_taken) AS f
+            CROSS JOIN LATERAL (
+                  SELECT v.run_id
+                    FROM scheduler.live_runs v
+                   WHERE v.schedule_id = f.schedule_id
+                     AND v.state = 'queued'
+                     AND NOT v.is_parked
+                     AND v.is_serial
+                     AND v.due_at <= (SELECT t.now FROM term t)
+                   LIMIT $4
+                     FOR NO KEY UPDATE SKIP LOCKED) AS behind
+            LIMIT $4))
+       AND l.state = 'queued'
+    RETURNING l.run_id
 )
 SELECT t.now AS claimed_at, c.run_id::text AS run_id, c.tenant_id, c.attempt_token, c.attempts_count, c.losses_count, c.queue,
-       r.schedule_id::text AS schedule_id, r.fire_at, r.target, r.policy
+       r.schedule_id::text AS schedule_id, r.fire_at, r.target, r.policy, c.priority, c.due_at,
+       (SELECT count(*) FROM picked) AS picked_count, (SELECT count(*) FROM parked) AS parked_count,
+       ARRAY(SELECT u.schedule_id::text FROM unopened u) AS unopened, ARRAY(SELECT u.tenant_id FROM unopened u) AS unopened_of
   FROM term t
   LEFT JOIN claimed c ON true
   LEFT JOIN LATERAL (

@@ -2,6 +2,7 @@
 -- A run whose cancelling was asked for is not queued again: so what would be queued is locked first, then judged. What
 -- ends is removed without another lock. Rows are visited in the order of their ids, so that two settlers do not deadlock.
 -- `give_back` returns a claim that was never begun: its attempt is not counted, its place is kept.
+-- A serial run's turn ends with its attempt. Rows without `n` name the queues in which a run now may have the turn.
 -- A column that may be NULL is empty where all its values are; any other has one element where all are the same.
 WITH given AS MATERIALIZED (
     SELECT g.n, g.run_id, g.token, g.result, g.error,
@@ -40,7 +41,7 @@ WITH given AS MATERIALIZED (
      WHERE l.run_id = h.run_id
        AND NOT h.is_cancelled
     RETURNING h.n, h.run_id, h.verb, h.outcome, h.reason, h.result, h.error, h.dead_letter, h.verb <> 'give_back' AS counts,
-              h.tenant_id, h.schedule_id, h.worker_id, h.started_at, h.attempts_count
+              h.tenant_id, h.schedule_id, h.worker_id, h.started_at, h.attempts_count, l.is_serial
 ), removed AS (
     DELETE FROM scheduler.live_runs l
      USING (SELECT * FROM given ORDER BY run_id) AS g
@@ -50,7 +51,7 @@ WITH given AS MATERIALIZED (
        AND (g.verb IN ('succeed', 'fail', 'cancel') OR g.n IN (SELECT h.n FROM held h WHERE h.is_cancelled))
     RETURNING g.n, g.run_id, CASE WHEN g.verb IN ('succeed', 'fail') THEN g.verb ELSE 'cancel' END AS verb,
               g.outcome, g.reason, g.result, g.error, g.dead_letter, g.verb <> 'give_back' AS counts,
-              l.tenant_id, l.schedule_id, l.worker_id, l.started_at, l.attempts_count
+              l.tenant_id, l.schedule_id, l.worker_id, l.started_at, l.attempts_count, l.is_serial
 ), ended AS (
     UPDATE scheduler.runs r
        SET state = CASE h.verb WHEN 'succeed' THEN 'succeeded' WHEN 'fail' THEN 'failed' ELSE 'cancelled' END,
@@ -68,6 +69,10 @@ WITH given AS MATERIALIZED (
        AND r.id = h.run_id
 ), settled AS (
     SELECT * FROM requeued UNION ALL SELECT * FROM removed
+), freed AS MATERIALIZED (
+    SELECT w.schedule_id, w.queue
+      FROM (SELECT array_agg(s.schedule_id) AS schedules FROM settled s WHERE s.is_serial HAVING count(*) > 0) AS g
+     CROSS JOIN LATERAL scheduler.end_turns(g.schedules) AS w
 ), tried AS (
     INSERT INTO scheduler.attempts (run_id, attempt_no, worker_id, started_at, finished_at, tenant_id, outcome, error)
     SELECT s.run_id, s.attempts_count, s.worker_id, s.started_at, c.now, s.tenant_id, s.outcome, s.error
@@ -88,4 +93,6 @@ WITH given AS MATERIALIZED (
      WHERE s.outcome <> 'succeeded'
        AND fact.type IS NOT NULL
 )
-SELECT s.n FROM settled s
+SELECT s.n, CASE WHEN s.is_serial THEN s.schedule_id::text END AS turn, NULL AS queue FROM settled s
+ UNION ALL
+SELECT NULL, f.schedule_id::text, f.queue FROM freed f

@@ -36,10 +36,13 @@ WITH fence AS MATERIALIZED (
        AND t.next_fire_at = u.fire_before
     RETURNING u.n, u.schedule_id, u.tenant_id, u.cancel_live
 ), overlapped AS MATERIALIZED (
-    SELECT l.run_id, l.tenant_id, l.schedule_id, l.state, l.attempts_count
+    SELECT l.run_id, l.tenant_id, l.schedule_id, l.state, l.attempts_count, l.is_serial
       FROM (SELECT DISTINCT a.schedule_id FROM advanced a WHERE a.cancel_live ORDER BY a.schedule_id) AS a
      CROSS JOIN LATERAL (
-           SELECT * FROM scheduler.live_runs v WHERE v.schedule_id = a.schedule_id ORDER BY v.run_id FOR UPDATE) AS l
+           SELECT * FROM scheduler.live_runs v
+            WHERE v.schedule_id = a.schedule_id
+            ORDER BY v.state DESC, v.is_parked, v.run_id
+              FOR UPDATE) AS l
 ), removed AS (
     DELETE FROM scheduler.live_runs l
      USING overlapped o
@@ -66,6 +69,10 @@ WITH fence AS MATERIALIZED (
            jsonb_build_object('schedule_id', x.schedule_id, 'attempt_no', x.attempts_count, 'reason', $12::text)
       FROM removed x
      CROSS JOIN term t
+), called AS MATERIALIZED (
+    SELECT count(*)
+      FROM (SELECT array_agg(DISTINCT x.schedule_id) AS schedules FROM removed x WHERE x.is_serial HAVING count(*) > 0) AS g
+     CROSS JOIN LATERAL scheduler.call_waiting(g.schedules)
 ), drafts AS MATERIALIZED (
     SELECT d.n, d.skipped, d.tenant_id, d.key, d.idempotency_key, d.schedule_id, d.schedule_version, d.trigger_id,
            d.fire_at, d.retry_of,
@@ -76,16 +83,18 @@ WITH fence AS MATERIALIZED (
            coalesce(d.priority, ($20::smallint[])[1]) AS priority,
            coalesce(d.reason, ($28::text[])[1]) AS reason,
            coalesce(d.created_by, ($30::text[])[1]) AS created_by,
+           coalesce(d.is_serial, ($31::boolean[])[1]) AS is_serial,
            t.now, scheduler.uuid7_nth(t.series, d.n) AS run_id,
            coalesce(d.fire_at, t.now)
            + coalesce(d.delay_seconds, ($21::float8[])[1]) * interval '1 second' AS due_at
       FROM term t
      CROSS JOIN unnest($13::bigint[], $14::boolean[], $15::text[], $16::jsonb[], $17::jsonb[], $18::float8[],
                        $19::text[], $20::smallint[], $21::float8[], $22::uuid[], $23::text[], $24::uuid[],
-                       $25::bigint[], $26::uuid[], $27::timestamptz[], $28::text[], $29::uuid[], $30::text[])
+                       $25::bigint[], $26::uuid[], $27::timestamptz[], $28::text[], $29::uuid[], $30::text[],
+                       $31::boolean[])
            WITH ORDINALITY AS d (step, skipped, tenant_id, target, policy, timeout_seconds, queue, priority,
                                  delay_seconds, key, idempotency_key, schedule_id, schedule_version, trigger_id,
-                                 fire_at, reason, retry_of, created_by, n)
+                                 fire_at, reason, retry_of, created_by, is_serial, n)
      WHERE d.step IN (SELECT a.n FROM advanced a)
 ), keyed AS (
     INSERT INTO scheduler.run_keys (key, run_id, created_at, tenant_id)
@@ -107,8 +116,10 @@ WITH fence AS MATERIALIZED (
      WHERE d.key IS NULL OR d.run_id IN (SELECT k.run_id FROM keyed k)
     RETURNING state
 ), queued AS (
-    INSERT INTO scheduler.live_runs (run_id, tenant_id, schedule_id, due_at, timeout_seconds, priority, state, queue)
-    SELECT d.run_id, d.tenant_id, d.schedule_id, d.due_at, d.timeout_seconds, d.priority, 'queued', d.queue
+    INSERT INTO scheduler.live_runs (run_id, tenant_id, schedule_id, due_at, timeout_seconds, priority, state, queue,
+                                     is_serial)
+    SELECT d.run_id, d.tenant_id, d.schedule_id, d.due_at, d.timeout_seconds, d.priority, 'queued', d.queue,
+           d.is_serial
       FROM drafts d
      WHERE NOT d.skipped
        AND (d.key IS NULL OR d.run_id IN (SELECT k.run_id FROM keyed k))
@@ -117,7 +128,7 @@ WITH fence AS MATERIALIZED (
     INSERT INTO scheduler.events (id, tenant_id, at, type, subject, data)
     SELECT scheduler.uuid7_nth(scheduler.uuid7_series(t.now), e.n), e.tenant_id, t.now, e.type, e.subject, e.data
       FROM term t
-     CROSS JOIN unnest($31::bigint[], $32::text[], $33::text[], $34::text[], $35::jsonb[])
+     CROSS JOIN unnest($32::bigint[], $33::text[], $34::text[], $35::text[], $36::jsonb[])
            WITH ORDINALITY AS e (step, tenant_id, type, subject, data, n)
      WHERE e.step IN (SELECT a.n FROM advanced a)
 )
@@ -126,3 +137,4 @@ SELECT (SELECT count(*) FROM advanced) AS advanced,
        (SELECT count(*) FROM recorded r WHERE r.state = 'skipped') AS runs_skipped,
        ARRAY(SELECT DISTINCT q.queue FROM queued q ORDER BY q.queue) AS queues
   FROM term
+ CROSS JOIN called

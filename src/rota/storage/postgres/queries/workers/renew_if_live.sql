@@ -1,5 +1,5 @@
 -- One statement for all that a worker holds and waits for: prolongs its lease, tells it what to cancel and whether work
--- is due. Locked before the clock is read (law 4): a renewal that comes too late is refused (no row).
+-- is due; a run that waits for its schedule's turn is not. Locked before the clock is read (law 4): a renewal that comes too late is refused (no row).
 -- service: a worker serves all tenants.
 WITH seen AS MATERIALIZED (
     SELECT w.id, w.lease_expires_at
@@ -27,6 +27,12 @@ WITH seen AS MATERIALIZED (
             WHERE l.state = 'queued'
               AND l.queue = q.queue
               AND l.priority = p.priority
+              AND NOT l.is_parked
+              AND NOT (l.is_serial
+                       AND l.due_at <= (SELECT j.now FROM judged j)
+                       AND EXISTS (SELECT FROM scheduler.schedule_turns t
+                                    WHERE t.schedule_id = l.schedule_id
+                                      AND t.is_taken))
             ORDER BY l.due_at, l.run_id
             LIMIT 1) AS due
 )
