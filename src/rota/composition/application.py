@@ -4,17 +4,16 @@ from litestar import Litestar
 from msgspec import Struct
 
 import rota
-from rota.api.authn import Authenticator
 from rota.api.rest.app import create_app
 from rota.api.rest.wiring import ApiOptions, ApiPorts, ReadinessCheck
 from rota.composition.stores import ServerStores
 from rota.dashboard.pages import DashboardPorts, Pages
 from rota.dashboard.routes import Authenticate, create_dashboard
 from rota.dashboard.sign_in import SignInCodes
-from rota.domain.errors import DomainError
 from rota.domain.tenancy import Principal
 from rota.ports.clock import Clock
 from rota.ports.ids import Ids
+from rota.ports.tenant_store import TokenStore
 from rota.ports.wakeups import Wakeups
 from rota.services.schedule_verbs import ScheduleVerbs
 from rota.services.tenant_verbs import TenantVerbs, secret_digest
@@ -60,7 +59,7 @@ def build_application(
     )
     codes = SignInCodes(machine.clock, machine.ids)
     pages = Pages(DashboardPorts(stores.schedules, stores.run_reader, stores.workers))
-    authenticate = _visitor_of(Authenticator(stores.tokens, machine.clock, machine.metrics))
+    authenticate = _visitor_of(stores.tokens)
     app = create_app(ports, ApiOptions(version=rota.__version__), pages=create_dashboard(pages, authenticate, codes))
     return Application(
         app,
@@ -70,13 +69,10 @@ def build_application(
     )
 
 
-def _visitor_of(authenticator: Authenticator) -> Authenticate:
-    """The API's authenticator as the dashboard asks it: nobody instead of an error."""
+def _visitor_of(tokens: TokenStore) -> Authenticate:
+    """Who a token is, asked anew each time: the pages of a revoked token end with their next refresh."""
 
     async def authenticate(token: str) -> Principal | None:
-        try:
-            return await authenticator.authenticate(secret_digest(token))
-        except DomainError:
-            return None
+        return await tokens.authenticate(secret_digest(token))
 
     return authenticate

@@ -1,9 +1,12 @@
-"""What each page shows, gathered through the ports: one function per page, templates do the rest."""
+"""What each page shows, gathered through the ports: one function per page, templates do the rest.
+
+Every list is bounded, and no page asks once per row.
+"""
 
 from collections import defaultdict
-from collections.abc import Mapping
 from datetime import datetime
 from importlib.resources import files
+from typing import cast
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from msgspec import Struct
@@ -12,7 +15,7 @@ from rota.core.occurrences import PreviewItem, compile_trigger, preview
 from rota.dashboard import words
 from rota.domain.ids import RunId, ScheduleId
 from rota.domain.page import PageRequest
-from rota.domain.run import Run
+from rota.domain.run import LogLine, Run
 from rota.domain.schedule import Schedule
 from rota.domain.tenancy import Principal
 from rota.ports.run_store import RunFilter, RunReader
@@ -21,12 +24,29 @@ from rota.ports.worker_store import WorkerStore
 
 SCHEDULES_SHOWN_MAX = 100
 RUNS_SHOWN_MAX = 40
-RUNS_LOOKED_AT_MAX = 300
 STRIP_LENGTH_MAX = 12
 FIRES_PREVIEWED = 8
-LOG_LINES_SHOWN_MAX = 2_000
+TAIL_LINES = 5
+LOG_LINES_SHOWN_MAX = 1_000
 WORKERS_SHOWN_MAX = 50
 CARDS_HOURS = 24
+
+_TEMPLATE_WORDS = (
+    words.exact_words,
+    words.instant_words,
+    words.json_words,
+    words.line_words,
+    words.misfire_words,
+    words.overlap_words,
+    words.relative_words,
+    words.retry_words,
+    words.run_duration_words,
+    words.run_saying,
+    words.schedule_state,
+    words.target_words,
+    words.trigger_words,
+    words.whole_target_words,
+)
 
 
 class DashboardPorts(Struct, frozen=True):
@@ -35,6 +55,13 @@ class DashboardPorts(Struct, frozen=True):
     schedules: ScheduleStore
     runs: RunReader
     workers: WorkerStore
+
+
+class ShownRun(Struct, frozen=True):
+    """A run with the end of its output."""
+
+    run: Run
+    tail: tuple[LogLine, ...]
 
 
 def _template_source(name: str) -> str:
@@ -49,8 +76,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("trigger_words", "target_words", "relative_words", "run_duration_words", "schedule_state"):
-        environment.globals[name] = getattr(words, name)
+    names = cast("dict[str, object]", environment.globals)
+    names.update({function.__name__: function for function in _TEMPLATE_WORDS})
     return environment
 
 
@@ -70,48 +97,46 @@ class Pages:
         schedules = await self._ports.schedules.page(
             who.tenant_id, ScheduleFilter(), PageRequest(limit=SCHEDULES_SHOWN_MAX)
         )
-        runs = await self._ports.runs.page(who.tenant_id, RunFilter(), PageRequest(limit=RUNS_LOOKED_AT_MAX))
-        counts = await self._ports.runs.count_by_state(who.tenant_id, CARDS_HOURS)
+        ids = [schedule.id for schedule in schedules.items]
+        paused = await self._ports.schedules.page(who.tenant_id, ScheduleFilter(enabled=False), PageRequest(limit=1))
         workers = await self._ports.workers.list_recent(WORKERS_SHOWN_MAX) if who.role == "platform_admin" else ()
+        shown, _ = await self._runs(who, RunFilter())
         return self.render(
             template,
             who=who,
             now=now,
             schedules=schedules.items,
             schedules_count=schedules.total_count,
-            paused_count=sum(not schedule.enabled for schedule in schedules.items),
-            strips=_strips(runs.items),
-            runs=runs.items[:RUNS_SHOWN_MAX],
-            counts=defaultdict(int, counts),
+            paused_count=paused.total_count,
+            latest=await self._ports.runs.latest_of_schedules(who.tenant_id, ids, STRIP_LENGTH_MAX),
+            shown=shown,
+            counts=defaultdict(int, await self._ports.runs.count_by_state(who.tenant_id, CARDS_HOURS)),
             hours=CARDS_HOURS,
             workers=[worker for worker in workers if worker.state in {"active", "draining"}],
-            names=_names(schedules.items),
+            names={str(schedule.id): schedule.name for schedule in schedules.items},
         )
 
     async def schedule(self, who: Principal, schedule_id: ScheduleId, template: str) -> str:
         """One schedule: its triggers with what is to come, and its runs."""
         now = await self._now()
         schedule = await self._ports.schedules.get(who.tenant_id, schedule_id)
-        runs = await self._ports.runs.page(
-            who.tenant_id, RunFilter(schedule_id=schedule_id), PageRequest(limit=RUNS_SHOWN_MAX)
-        )
+        shown, runs_count = await self._runs(who, RunFilter(schedule_id=schedule_id))
         return self.render(
             template,
             who=who,
             now=now,
             schedule=schedule,
             upcoming=_upcoming(schedule, now),
-            runs=runs.items,
-            runs_count=runs.total_count,
-            names=_names((schedule,)),
+            shown=shown,
+            runs_count=runs_count,
         )
 
     async def run(self, who: Principal, run_id: RunId, template: str) -> str:
-        """One run: its record, attempts and output."""
+        """One run: its record, attempts and the end of its output."""
         now = await self._now()
         run = await self._ports.runs.get(who.tenant_id, run_id)
         attempts = await self._ports.runs.attempts(who.tenant_id, run_id)
-        lines = await self._ports.runs.log_lines(who.tenant_id, run_id, (0, -1), LOG_LINES_SHOWN_MAX)
+        tails = await self._ports.runs.log_tails(who.tenant_id, [run_id], LOG_LINES_SHOWN_MAX)
         schedule = await self._ports.schedules.get(who.tenant_id, run.schedule_id) if run.schedule_id else None
         return self.render(
             template,
@@ -119,32 +144,25 @@ class Pages:
             now=now,
             run=run,
             attempts=attempts,
-            lines=lines,
+            lines=tails.get(run.id, ()),
             lines_max=LOG_LINES_SHOWN_MAX,
             schedule=schedule,
             live=run.state in {"scheduled", "queued", "running"},
         )
 
+    async def _runs(self, who: Principal, where: RunFilter) -> tuple[list[ShownRun], int]:
+        """The newest that match, and how many do."""
+        runs = await self._ports.runs.page(who.tenant_id, where, PageRequest(limit=RUNS_SHOWN_MAX))
+        tails = await self._ports.runs.log_tails(who.tenant_id, [run.id for run in runs.items], TAIL_LINES)
+        return [ShownRun(run, tails.get(run.id, ())) for run in runs.items], runs.total_count
+
     async def _now(self) -> datetime:
         return datetime.fromisoformat(await self._ports.schedules.clock())
 
 
-def _strips(runs: tuple[Run, ...]) -> Mapping[str, list[Run]]:
-    """Schedule id -> its latest runs, oldest first."""
-    strips: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
-        if run.schedule_id is not None and len(strips[run.schedule_id]) < STRIP_LENGTH_MAX:
-            strips[run.schedule_id].insert(0, run)
-    return defaultdict(list, strips)
-
-
-def _names(schedules: tuple[Schedule, ...]) -> dict[str, str]:
-    return {str(schedule.id): schedule.name for schedule in schedules}
-
-
 def _upcoming(schedule: Schedule, now: datetime) -> list[PreviewItem]:
     """The next fires and skips of all triggers together, in order of time."""
-    if not schedule.enabled:
+    if not schedule.enabled or schedule.deleted_at is not None:
         return []
     items = [
         item

@@ -2,9 +2,19 @@
 
 The link (`/login?code=…`) spares the owner of a fresh `rota up` the copying of a token. A code works once, for a few
 minutes, and lives in this process's memory alone; the token itself never stands in an address.
+
+What the cookie is allowed, and why:
+- `SameSite=Lax`: a link to a run works from a chat or a mail. Other sites gain nothing by it, since pages only read,
+  and the two posts are refused unless the browser says that they come from Rota's own pages.
+- `Secure` exactly where the browser names an `https` origin in the sign-in form. `X-Forwarded-Proto` is not asked:
+  anybody can send it. The link is made by `rota up` for its own plain address, so a cookie from it is not `Secure`.
+- Its name has the port, since browsers share cookies among all ports of a host: one `rota up` does not sign its
+  neighbour out.
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -15,6 +25,8 @@ COOKIE_NAME = "rota_session"
 COOKIE_SECONDS_MAX = 30 * 86_400
 CODE_SECONDS = 900.0
 CODES_MAX = 16
+
+_OWN_FETCH_SITES = frozenset({"same-origin", "none"})
 
 
 class _Code(Struct, frozen=True):
@@ -46,3 +58,26 @@ class SignInCodes:
         if kept is None or kept.ends_at_seconds < self._clock.monotonic_seconds():
             return None
         return kept.token
+
+
+def cookie_name(headers: Mapping[str, str]) -> str:
+    """The cookie's name for the address by which the browser came."""
+    port = headers.get("host", "").rpartition(":")[2]
+    return f"{COOKIE_NAME}_{port}" if port.isascii() and port.isdigit() else COOKIE_NAME
+
+
+def is_from_own_pages(headers: Mapping[str, str]) -> bool:
+    """Whether a post was sent by a page of ours.
+
+    `Sec-Fetch-Site` is the browser's own word and survives a proxy that renames the host; where it is not sent, the
+    origin must be the host. A client that sends neither (curl) carries no cookie that could be abused.
+    """
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site in _OWN_FETCH_SITES
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+
+
+def is_secure_origin(headers: Mapping[str, str]) -> bool:
+    return headers.get("origin", "").lower().startswith("https://")

@@ -1,16 +1,45 @@
-"""How things are said on the pages: triggers, times and durations as people read them. Pure."""
+"""How things are said on the pages: triggers, times, durations, policies and output as people read them. Pure."""
 
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Literal, TypeAlias
 
-from rota.domain.run import Run
+import msgspec
+from msgspec import Struct
+
+from rota.domain.policies import Misfire, Overlap, Policies, RetryPolicy
+from rota.domain.run import LogLine, Run
 from rota.domain.schedule import Schedule
 from rota.domain.targets import HttpTarget, Target
 from rota.domain.triggers import AtTrigger, CronTrigger, IntervalTrigger, Trigger
 
-MINUTE_SECONDS = 60
-HOUR_SECONDS = 3_600
-DAY_SECONDS = 86_400
-COMMAND_LENGTH_MAX = 80
+COMMAND_LENGTH_MAX = 120
+LINE_LENGTH_MAX = 2_000
+RESULT_LENGTH_MAX = 4_000
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_FEW_SECONDS = 10
+_TERMINAL_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+_OVERLAP_WORDS: Mapping[Overlap, str] = {
+    "skip": "skip the new run",
+    "queue_one": "let one wait",
+    "queue_all": "let all wait",
+    "allow": "run both",
+    "cancel_running": "cancel the old run",
+}
+_MISFIRE_WORDS: Mapping[Misfire, str] = {"fire_once": "fire once", "fire_all": "fire each missed time", "skip": "skip"}
+
+SayingKind: TypeAlias = Literal["problem", "reason", "line", "nothing"]
+
+
+class Saying(Struct, frozen=True):
+    """What is to be said of a run in one line: its error, why it did not run, or the last that it wrote."""
+
+    kind: SayingKind
+    text: str
 
 
 def trigger_words(trigger: Trigger) -> str:
@@ -18,42 +47,71 @@ def trigger_words(trigger: Trigger) -> str:
         case CronTrigger(expression=expression, timezone=zone):
             return expression if zone == "UTC" else f"{expression} · {zone}"
         case IntervalTrigger(every_seconds=seconds):
-            return f"every {duration_words(seconds)}"
+            return f"every {exact_words(seconds)}"
         case AtTrigger(at=at):
             return f"once at {at:%Y-%m-%d %H:%M}Z"
 
 
 def target_words(target: Target) -> str:
-    """What is done, short: a command for `rota.exec`, method and address for a request, else the task's name."""
-    if isinstance(target, HttpTarget):
-        return f"{target.method} {target.url}"[:COMMAND_LENGTH_MAX]
-    command = target.args.get("command") if target.task == "rota.exec" else None
-    if command is None:
-        return target.task
-    text = command if isinstance(command, str) else " ".join(str(part) for part in command)
+    """`whole_target_words`, in one short line."""
+    text = " ".join(whole_target_words(target).split())
     return text if len(text) <= COMMAND_LENGTH_MAX else text[: COMMAND_LENGTH_MAX - 1] + "…"
 
 
-def duration_words(seconds: float) -> str:
+def whole_target_words(target: Target) -> str:
+    """What is done: a command for `rota.exec`, method and address for a request, else the task with its arguments.
+
+    Headers and environments are left out, since credentials tend to stand in them.
+    """
+    if isinstance(target, HttpTarget):
+        return f"{target.method} {target.url}"
+    command = target.args.get("command") if target.task == "rota.exec" else None
+    if command is None:
+        return f"{target.task} {json_words(target.args)}" if target.args else target.task
+    return command if isinstance(command, str) else " ".join(str(part) for part in command)
+
+
+def json_words(value: object) -> str:
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= RESULT_LENGTH_MAX else text[: RESULT_LENGTH_MAX - 1] + "…"
+
+
+def exact_words(seconds: float) -> str:
+    """Nothing is rounded away: `1 h 30 min`, `1.5 s`, `250 ms`."""
     if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < MINUTE_SECONDS:
-        return f"{seconds:.3g} s"
-    if seconds < HOUR_SECONDS:
-        return f"{seconds / MINUTE_SECONDS:.3g} min"
-    if seconds < DAY_SECONDS:
-        return f"{seconds / HOUR_SECONDS:.3g} h"
-    return f"{seconds / DAY_SECONDS:.3g} d"
+        return f"{seconds * 1_000:g} ms"
+    whole, fraction = divmod(seconds, 1)
+    parts = [f"{count} {unit}" for count, unit in _split(int(whole)) if count]
+    if not fraction:
+        return " ".join(parts)
+    rest = f"{seconds % 60:g} s"
+    return " ".join([*(part for part in parts if not part.endswith(" s")), rest])
+
+
+def duration_words(seconds: float) -> str:
+    """As exact as people care for: the two largest units."""
+    if seconds < 1:
+        return f"{seconds * 1_000:.0f} ms"
+    if seconds < _FEW_SECONDS:
+        return f"{seconds:.1f} s"
+    parts = [f"{count} {unit}" for count, unit in _split(int(seconds))]
+    first = next(index for index, (count, _) in enumerate(_split(int(seconds))) if count)
+    return " ".join(part for part in parts[first : first + 2] if not part.startswith("0 "))
 
 
 def relative_words(moment: datetime | None, now: datetime) -> str:
-    """`in 5 min`, `3 h ago`, `now`; a dash where there is no time."""
+    """`in 5 min`, `3 h ago`, `now`: the largest unit, rounded down; a dash where there is no time."""
     if moment is None:
         return "–"
     seconds = (moment - now).total_seconds()
-    if abs(seconds) < 1:
+    count, unit = next(((count, unit) for count, unit in _split(int(abs(seconds))) if count), (0, ""))
+    if not count:
         return "now"
-    return f"in {duration_words(seconds)}" if seconds > 0 else f"{duration_words(-seconds)} ago"
+    return f"in {count} {unit}" if seconds > 0 else f"{count} {unit} ago"
+
+
+def instant_words(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def run_duration_words(run: Run, now: datetime) -> str:
@@ -68,3 +126,49 @@ def schedule_state(schedule: Schedule) -> str:
     if schedule.needs_intervention:
         return "needs intervention"
     return "enabled" if schedule.enabled else "paused"
+
+
+def overlap_words(policies: Policies) -> str:
+    return _OVERLAP_WORDS[policies.overlap]
+
+
+def misfire_words(policies: Policies) -> str:
+    return f"{_MISFIRE_WORDS[policies.misfire]} when late by more than {exact_words(policies.misfire_grace_seconds)}"
+
+
+def retry_words(retry: RetryPolicy) -> str:
+    if retry.delays_seconds is not None:
+        return (
+            f"after {', '.join(exact_words(delay) for delay in retry.delays_seconds)}" if retry.delays_seconds else "no"
+        )
+    if retry.attempts_max <= 1:
+        return "no"
+    base, cap = exact_words(retry.base_seconds), exact_words(retry.cap_seconds)
+    return f"up to {retry.attempts_max} attempts, after {base}, each time × {retry.factor:g}, at most {cap}"
+
+
+def line_words(text: str) -> str:
+    """A line of output without the codes that move a terminal; of what overwrote itself, the last."""
+    plain = _TERMINAL_SEQUENCE.sub("", text).rstrip("\r").rpartition("\r")[2]
+    shown = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", plain)
+    return shown if len(shown) <= LINE_LENGTH_MAX else shown[: LINE_LENGTH_MAX - 1] + "…"
+
+
+def run_saying(run: Run, tail: Sequence[LogLine]) -> Saying:
+    """`tail` are the run's last lines, if it has any."""
+    if run.error is not None:
+        return Saying("problem", run.error.message or run.error.type or run.reason)
+    if run.state == "queued" and run.attempts_count:
+        return Saying("reason", f"waits to be tried again: {run.attempts_count} tried so far")
+    if run.state in {"skipped", "cancelled", "scheduled", "queued"}:
+        return Saying("reason", run.reason)
+    spoken = next((words for line in reversed(tail) if (words := line_words(line.text).strip())), "")
+    return Saying("line", spoken) if spoken else Saying("nothing", "no output")
+
+
+def _split(seconds: int) -> list[tuple[int, str]]:
+    parts: list[tuple[int, str]] = []
+    for size, unit in _UNITS:
+        count, seconds = divmod(seconds, size)
+        parts.append((count, unit))
+    return parts

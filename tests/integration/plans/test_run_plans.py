@@ -140,7 +140,9 @@ async def test_hot_statements_read_no_more_than_their_batch(
             await reads(api_pool, "runs/latest_of_schedules", TENANT, [schedule_id[:-1] + n for n in "1234567"], 12),
             3 * 7 * 12 + FEW,
         ),
-        **over(await reads(api_pool, "log_lines/tails_of_runs", TENANT, await talkers(admin_connection), 5), 5 * PAGE + FEW),
+        **over(
+            await reads(api_pool, "log_lines/tails_of_runs", TENANT, await talkers(admin_connection), 5), 5 * PAGE + FEW
+        ),
         **over(await reads(api_pool, "runs/read_run", TENANT, GONE_WORKER), FEW),
     }
 
