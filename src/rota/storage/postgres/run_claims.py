@@ -40,7 +40,7 @@ class PostgresRunClaims:
         self._statements = SingleStatements(service_pool, pooled_by_transaction=pooled_by_transaction)
 
     async def claim_batch(self, worker_id: WorkerId, queues: Sequence[str], limit: int) -> tuple[ClaimedRun, ...]:
-        rows = await self._look(worker_id, queues, limit)
+        rows = await self._look(worker_id, queues, limit, is_further=False)
         if not rows:
             raise Stale(f"the lease of worker {worker_id} has ended: it may claim nothing")
         if rows[0]["run_id"] is not None and len(rows) == limit:
@@ -114,9 +114,9 @@ class PostgresRunClaims:
             [storable_text(line.text) for line in lines],
         )
 
-    async def _look(self, worker_id: WorkerId, queues: Sequence[str], limit: int) -> list[Row]:
+    async def _look(self, worker_id: WorkerId, queues: Sequence[str], limit: int, *, is_further: bool) -> list[Row]:
         return await self._statements.fetch(
-            "claiming runs", _CLAIM_BATCH, worker_id, list(queues), limit, PARKED_PER_LOOK_MAX
+            "claiming runs", _CLAIM_BATCH, worker_id, list(queues), limit, PARKED_PER_LOOK_MAX, is_further
         )
 
     async def _look_further(
@@ -128,7 +128,7 @@ class PostgresRunClaims:
             if seen["unopened"]:
                 await self._statements.fetch("opening turns", _OPEN_MISSING, seen["unopened"], seen["unopened_of"])
             wanted = limit - len(claimed)
-            rows = await self._look(worker_id, queues, wanted)
+            rows = await self._look(worker_id, queues, wanted, is_further=True)
             found = [row for row in rows if row["run_id"] is not None]
             claimed += found
             claimed.sort(key=lambda row: (-row["priority"], row["due_at"], row["run_id"]))
@@ -166,8 +166,12 @@ class _Startable:
 
 
 def _may_find_more(seen: Row, limit: int) -> bool:
-    """Of a look that claimed less than its limit: whether it saw as many runs as it may, or a turn was not open yet."""
-    return seen["picked_count"] >= limit or bool(seen["unopened"])
+    """Of a look that claimed less than its limit: whether it saw as many runs as it may, or a turn was not open yet.
+
+    A look that met no serial run has claimed all that it saw, and says nothing.
+    """
+    seen_count: int | None = seen["picked_count"]
+    return seen_count is not None and (seen_count >= limit or bool(seen["unopened"]))
 
 
 def _json(text: str | None) -> Raw | None:

@@ -5,6 +5,7 @@
 -- With several, a look without locks first says how many of each lane belong to the batch, so that none is locked in vain.
 -- Of the serial runs of a schedule, the first takes its free turn. Behind a turn that is taken, up to $4 are parked, so that
 -- no later claim looks at them. A turn that somebody holds this instant, or that was never opened, is left for the next look.
+-- What tells whether to look further is NULL where no serial run was met, except when looking further ($5).
 WITH holder AS MATERIALIZED (
     SELECT w.id, w.state, w.lease_expires_at
       FROM scheduler.workers w
@@ -54,6 +55,8 @@ WITH holder AS MATERIALIZED (
             LIMIT lane.quota
               FOR UPDATE SKIP LOCKED) AS run
      LIMIT $3
+), outlook AS MATERIALIZED (
+    SELECT count(*) AS picked_count, $5 OR bool_or(p.is_serial) AS is_needed FROM picked p
 ), firsts AS MATERIALIZED (
     SELECT DISTINCT ON (p.schedule_id) p.place, p.schedule_id, p.tenant_id
       FROM picked p
@@ -112,10 +115,14 @@ WITH holder AS MATERIALIZED (
     RETURNING l.run_id
 )
 SELECT t.now AS claimed_at, c.run_id::text AS run_id, c.tenant_id, c.attempt_token, c.attempts_count, c.losses_count, c.queue,
-       r.schedule_id::text AS schedule_id, r.fire_at, r.target, r.policy, c.priority, c.due_at,
-       (SELECT count(*) FROM picked) AS picked_count, (SELECT count(*) FROM parked) AS parked_count,
-       ARRAY(SELECT u.schedule_id::text FROM unopened u) AS unopened, ARRAY(SELECT u.tenant_id FROM unopened u) AS unopened_of
+       r.schedule_id::text AS schedule_id, r.fire_at, r.target, r.policy,
+       CASE WHEN o.is_needed THEN c.priority END AS priority, CASE WHEN o.is_needed THEN c.due_at END AS due_at,
+       CASE WHEN o.is_needed THEN o.picked_count END AS picked_count,
+       CASE WHEN o.is_needed THEN (SELECT count(*) FROM parked) END AS parked_count,
+       CASE WHEN o.is_needed THEN ARRAY(SELECT u.schedule_id::text FROM unopened u) END AS unopened,
+       CASE WHEN o.is_needed THEN ARRAY(SELECT u.tenant_id FROM unopened u) END AS unopened_of
   FROM term t
+ CROSS JOIN outlook o
   LEFT JOIN claimed c ON true
   LEFT JOIN LATERAL (
        SELECT b.schedule_id, b.fire_at, b.target::text AS target, b.policy::text AS policy
