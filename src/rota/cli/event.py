@@ -1,11 +1,11 @@
 """`rota event …`: what happened, by filter or as it happens."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from rota.cli.output import Column, OutputForm, field, shown
-from rota.cli.session import Session, with_session
+from rota.cli.output import Column, field, printable, shown
+from rota.cli.session import Session, show_listing, with_session
 
 events = typer.Typer(help="Events: what happened, and who did it.", no_args_is_help=True)
 
@@ -24,20 +24,13 @@ def list_events(
     session: Session,
     kind: Annotated[str | None, typer.Option("--type", help="only this type, such as RunFailed")] = None,
     days: Annotated[int | None, typer.Option(min=1, max=90, help="only the last so many days")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="at most so many")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="at most so many")] = 50,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="show new ones as they happen")] = False,
 ) -> None:
     """List events, newest first; with --follow, new ones as they come."""
     if follow:
-        for _, event in session.client.events("/events/stream", type=kind):
-            _show(session, event)
+        for event in session.client.follow("/events/stream", type=kind):
+            line = "  ".join(printable(shown(column.read(event.data))) for column in _COLUMNS)
+            session.printer.each(event.data, line)
         return
-    found = session.client.get("/events", type=kind, days=days, limit=limit)["items"]
-    session.printer.items(found, _COLUMNS)
-
-
-def _show(session: Session, event: dict[str, Any]) -> None:
-    if session.printer.form is OutputForm.TABLE:
-        session.printer.raw("  ".join(shown(column.read(event)) for column in _COLUMNS))
-    else:
-        session.printer.value(event)
+    show_listing(session, session.client.listing("/events", limit, type=kind, days=days), _COLUMNS)

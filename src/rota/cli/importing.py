@@ -13,7 +13,10 @@ from rota.cli.output import OutputForm, field
 from rota.cli.session import Session, with_session
 from rota.core.crontab import CrontabOptions, CrontabReading, read_crontab
 from rota.core.manifest import plan_manifest
-from rota.domain.errors import DomainError
+from rota.core.occurrences import validate_trigger
+from rota.domain.errors import DomainError, invalid_input
+from rota.domain.problems import FieldProblem
+from rota.domain.triggers import CronTrigger
 
 imports = typer.Typer(help="Move in: turn what you have into schedules.", no_args_is_help=True)
 
@@ -41,7 +44,8 @@ def import_crontab(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be made, make nothing")] = False,
 ) -> None:
     """Turn a crontab into schedules, one a line. Importing the same file again changes nothing."""
-    options = CrontabOptions(run_as or getpass.getuser(), user_column, zone, source=file.name)
+    _refuse_unknown_zone(zone)
+    options = CrontabOptions(run_as or _own_name(), user_column, zone, source=file.name)
     reading = read_crontab(read_text(file), options)
     if reading.errors:
         problems = [one.problem for one in reading.errors]
@@ -51,6 +55,20 @@ def import_crontab(
     if not dry_run:
         carry_out(session.client, steps)
     _show(session, reading, {step.name: step.verb for step in steps}, dry_run=dry_run)
+
+
+def _refuse_unknown_zone(zone: str) -> None:
+    problems = [FieldProblem("--tz", one.problem, one.remedy) for one in validate_trigger(CronTrigger("@daily", zone))]
+    if problems:
+        raise invalid_input(problems)
+
+
+def _own_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as nameless:
+        problem = FieldProblem("--run-as", "is not given, and this user has no name", "name the worker's user")
+        raise invalid_input([problem]) from nameless
 
 
 def _show(session: Session, reading: CrontabReading, verbs: dict[str, str], *, dry_run: bool) -> None:

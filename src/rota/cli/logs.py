@@ -1,11 +1,14 @@
 """`rota logs`: what a run wrote, all of it so far or as it comes."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from rota.cli.output import OutputForm
 from rota.cli.session import Session, with_session
+from rota.client.http import ApiClient
 from rota.client.names import schedule_by_name
 
 LINES_PER_PAGE = 1_000
@@ -21,17 +24,25 @@ def show_logs(
     """Show the output of a run."""
     run_id = _run_id(session, run, schedule)
     if follow:
-        for name, line in session.client.events(f"/runs/{run_id}/logs/stream"):
-            if name == "line":
-                _show(session, line)
-            elif name == "end":
-                session.printer.say(f"run {run_id} {line.get('state', 'ended')}")
+        for event in session.client.follow(f"/runs/{quote(run_id, safe='')}/logs/stream"):
+            if event.name == "line":
+                session.printer.each(event.data, event.data["text"])
+            elif event.name == "end":
+                session.printer.say(f"run {run_id} {event.data['state']}")
         return
+    lines = _lines(session.client, run_id)
+    if session.printer.form is not OutputForm.TABLE:
+        session.printer.value({"items": list(lines)})
+        return
+    for line in lines:
+        session.printer.raw(line["text"])
+
+
+def _lines(client: ApiClient, run_id: str) -> Iterator[dict[str, Any]]:
     after: str | None = None
     while True:
-        page = session.client.get(f"/runs/{run_id}/logs", after=after, limit=LINES_PER_PAGE)
-        for line in page["items"]:
-            _show(session, line)
+        page = client.get(f"/runs/{quote(run_id, safe='')}/logs", after=after, limit=LINES_PER_PAGE)
+        yield from page["items"]
         after = page["next_cursor"]
         if after is None:
             return
@@ -47,10 +58,3 @@ def _run_id(session: Session, run: str | None, schedule: str | None) -> str:
     if not newest:
         raise typer.BadParameter(f"schedule {found['name']!r} has no run yet", param_hint="--schedule")
     return str(newest[0]["id"])
-
-
-def _show(session: Session, line: dict[str, Any]) -> None:
-    if session.printer.form is OutputForm.TABLE:
-        session.printer.raw(line["text"])
-    else:
-        session.printer.value(line)

@@ -3,6 +3,7 @@
 Exit codes: 0 done; 1 refused or failed (and `diff` with differences); 2 wrong input; 130 interrupted.
 """
 
+import os
 import sys
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from rota.cli.importing import imports
 from rota.cli.logs import show_logs
 from rota.cli.manifest import apply_manifest, diff_manifest
 from rota.cli.output import OutputForm, Printer
-from rota.cli.process import migrate, server, up
+from rota.cli.process import bootstrap, migrate, server, up
 from rota.cli.run import runs
 from rota.cli.schedule import schedules
 from rota.cli.tenant import tenants, tokens
@@ -48,6 +49,7 @@ for _name, _group in {
 for _name, _command in {
     "up": up,
     "server": server,
+    "bootstrap": bootstrap,
     "migrate": migrate,
     "apply": apply_manifest,
     "diff": diff_manifest,
@@ -73,19 +75,39 @@ def root(
 
 def main() -> None:
     """Run one verb and leave with its exit code."""
+    code = _run()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()
+    sys.exit(code)
+
+
+def _run() -> str | int | None:
     errors = Printer(OutputForm.TABLE)
     try:
         app()
+    except SystemExit as ended:
+        return ended.code
     except (ApiError, DomainError) as refused:
         # The detail of a wrong input repeats its first problem: say it once.
         sentence = "the input is wrong" if refused.code == "INVALID_INPUT" and refused.problems else refused.detail
         errors.problems(sentence, refused.problems)
-        sys.exit(EXIT_WRONG_INPUT if refused.code in _WRONG_INPUT_CODES else EXIT_FAILED)
+        return EXIT_WRONG_INPUT if refused.code in _WRONG_INPUT_CODES else EXIT_FAILED
     except RotaError as failed:
         errors.problems(failed.detail, ())
-        sys.exit(EXIT_FAILED)
+        return EXIT_FAILED
+    except BrokenPipeError:
+        _drop_output()
+        return EXIT_FAILED
     except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def _drop_output() -> None:
+    """Nobody reads any more (`| head`): what is still buffered must not complain at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

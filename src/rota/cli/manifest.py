@@ -1,11 +1,12 @@
 """`rota apply` and `rota diff`: make a tenant's schedules match a file, or show what that would change."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
+from rich.console import Console
 from rich.progress import Progress
 
 from rota.cli.documents import read_document
@@ -14,13 +15,15 @@ from rota.cli.session import Session, with_session
 from rota.client.http import ApiClient
 from rota.core.manifest import ExistingSchedule, ManifestStep, plan_manifest, read_manifest
 from rota.core.validation import validate_draft
-from rota.domain.errors import invalid_input
+from rota.domain.errors import Bug, invalid_input
 from rota.domain.schedule import ScheduleDraft
 
 FileOption = Annotated[Path, typer.Option("--file", "-f", help="YAML or JSON manifest; - for standard input")]
 
 EXIT_DIFFERENCES = 1
 PROGRESS_FROM_STEPS = 100
+BATCH_DRAFTS_MAX = 1_000
+BATCH_BYTES_MAX = 8 * 1_048_576
 
 _COLUMNS = (
     field("", "verb"),
@@ -96,15 +99,37 @@ _TRIGGER_PROGRESS = {"id", "next_fire_at", "fired_through", "fires_count", "anch
 def carry_out(client: ApiClient, steps: Iterable[ManifestStep]) -> None:
     """Make each step so; a progress bar where there are many."""
     todo = [step for step in steps if step.verb != "unchanged"]
-    with Progress(transient=True, disable=len(todo) < PROGRESS_FROM_STEPS) as progress:
-        for step in progress.track(todo, description="applying"):
-            _carry_out_one(client, step)
+    made = [step.draft for step in todo if step.draft is not None and step.existing is None]
+    changed = [step for step in todo if step.existing is not None]
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=len(todo) < PROGRESS_FROM_STEPS) as progress:
+        task = progress.add_task("applying", total=len(todo))
+        for batch in batches(made):
+            client.call("POST", "/schedules/bulk", body=batch)
+            progress.advance(task, len(batch))
+        for step in changed:
+            _change_one(client, step)
+            progress.advance(task)
 
 
-def _carry_out_one(client: ApiClient, step: ManifestStep) -> None:
+def batches(drafts: Iterable[ScheduleDraft]) -> Iterator[list[ScheduleDraft]]:
+    """What the API takes at once: so many drafts, and a body of so many bytes. Each batch is stored whole or not."""
+    batch: list[ScheduleDraft] = []
+    size = 0
+    for draft in drafts:
+        draft_bytes = len(msgspec.json.encode(draft)) + 1
+        if batch and (len(batch) == BATCH_DRAFTS_MAX or size + draft_bytes > BATCH_BYTES_MAX):
+            yield batch
+            batch, size = [], 0
+        batch.append(draft)
+        size += draft_bytes
+    if batch:
+        yield batch
+
+
+def _change_one(client: ApiClient, step: ManifestStep) -> None:
     if step.existing is None:
-        client.call("POST", "/schedules", body=step.draft)
-        return
+        raise Bug("what does not exist cannot be changed")
     path, match = f"/schedules/{step.existing.id}", {"If-Match": step.existing.etag}
     if step.verb == "delete":
         client.call("DELETE", path, headers=match)

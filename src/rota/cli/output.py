@@ -1,5 +1,6 @@
 """How answers look: tables for people by default, JSON or YAML with `-o`. It decides the form, never the content."""
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -8,8 +9,8 @@ from typing import Any, cast
 import msgspec
 import yaml
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from rota.domain.problems import FieldProblem
 
@@ -50,7 +51,7 @@ class Printer:
         self.form = form
         # Columns are as wide as their content, as with ps and kubectl: a pipe or a narrow window never cuts an id.
         self._out = Console(soft_wrap=True, width=TABLE_WIDTH_MAX)
-        self._err = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
     def items(self, items: Iterable[Mapping[str, Any]], columns: Sequence[Column], **beside: object) -> None:
         """A listing: a table, or `{"items": [...], **beside}`."""
@@ -61,7 +62,7 @@ class Printer:
         for column in columns:
             table.add_column(column.heading, no_wrap=True)
         for item in items:
-            table.add_row(*(escape(shown(column.read(item))) for column in columns))
+            table.add_row(*(_cell(column.read(item)) for column in columns))
         self._out.print(table)
 
     def item(self, item: Mapping[str, Any]) -> None:
@@ -73,7 +74,7 @@ class Printer:
         table.add_column(style="bold")
         table.add_column(overflow="fold")
         for name, value in item.items():
-            table.add_row(name, escape(shown(value)))
+            table.add_row(name, _cell(value))
         self._out.print(table)
 
     def value(self, value: object) -> None:
@@ -83,9 +84,21 @@ class Printer:
         else:
             self.raw(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
+    def each(self, value: object, line: str) -> None:
+        """One of many that come one by one: a line of text, a line of JSON, or a YAML document."""
+        match self.form:
+            case OutputForm.TABLE:
+                self.raw(line)
+            case OutputForm.JSON:
+                self.raw(msgspec.json.encode(value).decode())
+            case OutputForm.YAML:
+                self.raw("---")
+                self.value(value)
+
     def raw(self, text: str) -> None:
-        """A line as it is."""
-        self._out.print(text, markup=False, highlight=False)
+        """A line as it is, at once."""
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
 
     def say(self, sentence: str) -> None:
         """What is for the reader and not part of the answer."""
@@ -98,6 +111,17 @@ class Printer:
             at = f"{problem.field}: " if problem.field else ""
             self._err.print(f"  {at}{problem.problem}", markup=False)
             self._err.print(f"    remedy: {problem.remedy}", markup=False)
+
+
+def _cell(value: object) -> Text:
+    return Text(printable(shown(value)))
+
+
+def printable(text: str) -> str:
+    """Other people's text on a terminal: line ends and control characters are shown, never obeyed."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def shown(value: object) -> str:

@@ -1,4 +1,4 @@
-"""`rota up`, `rota server`, `rota worker start`, `rota migrate`: processes are started; `rota.composition` wires them.
+"""`rota up`, `server`, `bootstrap`, `migrate`, `worker start`: processes are started; `rota.composition` wires them.
 
 Database addresses and secrets may come from the environment, so that they need not stand on a command line.
 """
@@ -15,6 +15,8 @@ from rota.composition.options import (
     UpFlags,
     WorkerFlags,
 )
+
+DEFAULT_URL = "http://127.0.0.1:8440"
 
 DataDir = Annotated[
     Path | None, typer.Option(help="where everything is kept (default: ROTA_DATA_DIR, else the user's)")
@@ -74,6 +76,28 @@ def server(
         database_url, database_direct_url, database_owner_url, database_api_url, database_service_url, pooled
     )
     run_server(ServerFlags(host, port, database, migrate=not no_migrate))
+
+
+def bootstrap(
+    database_url: DatabaseUrl = None,
+    database_direct_url: DirectUrl = None,
+    database_owner_url: OwnerUrl = None,
+    database_api_url: ApiUrl = None,
+    database_service_url: ServiceUrl = None,
+    pooled: Pooled = False,
+    url: Annotated[str, typer.Option(help="where the server will answer; goes into the context")] = DEFAULT_URL,
+    another: Annotated[bool, typer.Option("--another", help="also where a platform_admin token exists")] = False,
+) -> None:
+    """Make the first platform_admin token of a database and print a context.json with it, this once.
+
+    Brings the schema up to date. Keep the output where its owner alone can read it: (umask 077; rota bootstrap > FILE).
+    """
+    from rota.composition.first_token import make_first_token
+
+    database = DatabaseFlags(
+        database_url, database_direct_url, database_owner_url, database_api_url, database_service_url, pooled
+    )
+    typer.echo(make_first_token(database, url, another=another))
 
 
 def start_worker(

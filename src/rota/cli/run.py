@@ -1,12 +1,13 @@
 """`rota run …`: enqueue a run, list runs, look at one, cancel and retry."""
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import msgspec
 import typer
 
 from rota.cli.output import Column, OutputForm, field
-from rota.cli.session import Session, with_session
+from rota.cli.session import Session, show_listing, with_session
 from rota.client.names import schedule_by_name
 from rota.domain.errors import invalid_input
 from rota.domain.problems import FieldProblem
@@ -33,6 +34,10 @@ _ATTEMPT_COLUMNS = (
 )
 
 
+def _path(run_id: str) -> str:
+    return f"/runs/{quote(run_id, safe='')}"
+
+
 @runs.command("list")
 @with_session
 def list_runs(
@@ -43,16 +48,16 @@ def list_runs(
 ) -> None:
     """List runs, newest first."""
     schedule_id = schedule_by_name(session.client, schedule).body["id"] if schedule else None
-    found = session.client.pages("/runs", limit, schedule_id=schedule_id, state=state)
-    session.printer.items(list(found), _LIST_COLUMNS)
+    found = session.client.listing("/runs", limit, schedule_id=schedule_id, state=state)
+    show_listing(session, found, _LIST_COLUMNS)
 
 
 @runs.command("get")
 @with_session
 def get_run(session: Session, run: RunId) -> None:
     """Show one run with its attempts."""
-    record = session.client.get(f"/runs/{run}")
-    attempts = session.client.get(f"/runs/{run}/attempts")["items"]
+    record = session.client.get(_path(run))
+    attempts = list(session.client.pages(f"{_path(run)}/attempts"))
     if session.printer.form is not OutputForm.TABLE:
         session.printer.item({**record, "attempts": attempts})
         return
@@ -89,11 +94,11 @@ def _json_object(flag: str, text: str) -> dict[str, Any]:
 @with_session
 def cancel_run(session: Session, run: RunId) -> None:
     """Cancel a run: a queued one at once, a running one within seconds."""
-    session.printer.item(session.client.call("POST", f"/runs/{run}/cancel", body={}).body)
+    session.printer.item(session.client.call("POST", f"{_path(run)}/cancel", body={}).body)
 
 
 @runs.command("retry")
 @with_session
 def retry_run(session: Session, run: RunId) -> None:
     """Run a finished run again, as a new run."""
-    session.printer.item(session.client.call("POST", f"/runs/{run}/retry", body={}).body)
+    session.printer.item(session.client.call("POST", f"{_path(run)}/retry", body={}).body)

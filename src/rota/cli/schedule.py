@@ -9,7 +9,7 @@ import typer
 from rota.cli.documents import read_document
 from rota.cli.output import Column, OutputForm, Printer, field
 from rota.cli.preview import offline_preview
-from rota.cli.session import OutputOption, Session, with_session
+from rota.cli.session import OutputOption, Session, show_listing, with_session
 from rota.client.names import schedule_by_name
 
 schedules = typer.Typer(help="Schedules: list, create, change, pause, trigger, preview.", no_args_is_help=True)
@@ -60,8 +60,8 @@ def list_schedules(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="at most so many")] = 500,
 ) -> None:
     """List schedules, ordered by name."""
-    found = session.client.pages("/schedules", limit, name_prefix=name_prefix, deleted=deleted or None)
-    session.printer.items(list(found), _LIST_COLUMNS)
+    found = session.client.listing("/schedules", limit, name_prefix=name_prefix, deleted=deleted or None)
+    show_listing(session, found, _LIST_COLUMNS)
 
 
 @schedules.command("get")

@@ -6,15 +6,19 @@ repeats them.
 
 import functools
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
-from rota.cli.output import OutputForm, Printer
+from rota.cli.documents import read_text
+from rota.cli.output import Column, OutputForm, Printer
 from rota.client.context import ContextFlags, find_context
-from rota.client.http import ApiClient
+from rota.client.http import ApiClient, ApiError, Listing
+from rota.domain.problems import FieldProblem
 
 Command = ParamSpec("Command")
 
@@ -28,7 +32,13 @@ _SESSION_OPTIONS: dict[str, tuple[Any, object]] = {
         None,
     ),
     "url": (Annotated[str | None, typer.Option(help="address of the server", rich_help_panel=_PANEL)], None),
-    "token": (Annotated[str | None, typer.Option(help="API token (better: ROTA_TOKEN)", rich_help_panel=_PANEL)], None),
+    "token_file": (
+        Annotated[
+            Path | None,
+            typer.Option(help="file with the API token (else: ROTA_TOKEN, or the context)", rich_help_panel=_PANEL),
+        ],
+        None,
+    ),
     "tenant": (
         Annotated[str | None, typer.Option(help="act in this tenant (platform_admin)", rich_help_panel=_PANEL)],
         None,
@@ -44,9 +54,52 @@ class Session:
         self.printer = printer
 
 
+def show_listing(session: Session, listing: Listing, columns: Sequence[Column]) -> None:
+    """A table and a word on what it leaves out, or the very page that the API would give."""
+    if session.printer.form is not OutputForm.TABLE:
+        session.printer.value(listing)
+        return
+    session.printer.items(listing.items, columns)
+    if listing.has_more:
+        session.printer.say(f"{len(listing.items)} of {listing.total_count}; --limit N shows more")
+
+
+def _token_in(file: Path | None) -> str | None:
+    """No token stands on a command line, where every user of the machine could read it."""
+    return None if file is None else read_text(file).strip()
+
+
+@contextmanager
+def naming_flags(flags: Mapping[str, str]) -> Generator[None]:
+    """What the API finds wrong with a field that came from a flag is told by the flag's name."""
+    try:
+        yield
+    except ApiError as refused:
+        named = tuple(
+            FieldProblem(flags.get(re.split(r"[.\[]", one.field)[0], one.field), one.problem, one.remedy)
+            for one in refused.problems
+        )
+        raise ApiError(refused.status, refused.code, refused.detail, named) from refused
+
+
+def _flags_of(parameters: Iterable[inspect.Parameter]) -> dict[str, str]:
+    """The API's name of a field -> the flag or argument of this command that carries it."""
+    found: dict[str, str] = {}
+    for parameter in parameters:
+        for info in getattr(parameter.annotation, "__metadata__", ()):
+            if isinstance(info, typer.models.OptionInfo):
+                named = [flag for flag in info.param_decls or () if flag.startswith("--")]
+                flag = (named or [f"--{parameter.name.replace('_', '-')}"])[0]
+                found[flag.removeprefix("--").replace("-", "_")] = flag
+            elif isinstance(info, typer.models.ArgumentInfo):
+                found[parameter.name] = found["id"] = str(info.metavar or parameter.name).strip("[]").upper()
+    return found
+
+
 def with_session(command: Callable[Concatenate[Session, Command], None]) -> Callable[..., None]:
     """Give `command` the connection flags; its first parameter becomes the session that they open."""
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    flags = _flags_of(own)
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         for name, (annotation, default) in _SESSION_OPTIONS.items()
@@ -54,9 +107,9 @@ def with_session(command: Callable[Concatenate[Session, Command], None]) -> Call
 
     @functools.wraps(command)
     def connected(**given: Any) -> None:  # noqa: ANN401 - the command's own flags
-        output, data_dir, url, token, tenant = (given.pop(name) for name in _SESSION_OPTIONS)
-        context = find_context(ContextFlags(data_dir, url, token, tenant))
-        with ApiClient(context, names_tenant=tenant is not None) as client:
+        output, data_dir, url, token_file, tenant = (given.pop(name) for name in _SESSION_OPTIONS)
+        context = find_context(ContextFlags(data_dir, url, _token_in(token_file), tenant))
+        with ApiClient(context, names_tenant=tenant is not None) as client, naming_flags(flags):
             command(Session(client, Printer(output)), **given)  # pyright: ignore[reportCallIssue]
 
     parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own] + added

@@ -1,14 +1,17 @@
 """`rota tenant …` and `rota token …`: who may use this Rota. Tenants are the platform's business, tokens a tenant's."""
 
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
 from rota.cli.output import field
-from rota.cli.session import Session, with_session
+from rota.cli.session import Session, show_listing, with_session
 
 tenants = typer.Typer(help="Tenants (platform_admin).", no_args_is_help=True)
 tokens = typer.Typer(help="API tokens of a tenant.", no_args_is_help=True)
+
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="at most so many")]
 
 _TENANT_COLUMNS = (
     field("ID", "id"),
@@ -28,9 +31,9 @@ _TOKEN_COLUMNS = (
 
 @tenants.command("list")
 @with_session
-def list_tenants(session: Session) -> None:
+def list_tenants(session: Session, limit: Limit = 500) -> None:
     """List tenants."""
-    session.printer.items(list(session.client.pages("/tenants")), _TENANT_COLUMNS)
+    show_listing(session, session.client.listing("/tenants", limit), _TENANT_COLUMNS)
 
 
 @tenants.command("create")
@@ -50,14 +53,14 @@ def create_tenant(
 @with_session
 def revoke_tenant(session: Session, tenant_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Close a tenant: its tokens stop working, its schedules stop firing, nothing is deleted."""
-    session.printer.item(session.client.call("POST", f"/tenants/{tenant_id}/revoke", body={}).body)
+    session.printer.item(session.client.call("POST", f"/tenants/{quote(tenant_id, safe='')}/revoke", body={}).body)
 
 
 @tokens.command("list")
 @with_session
-def list_tokens(session: Session) -> None:
+def list_tokens(session: Session, limit: Limit = 500) -> None:
     """List a tenant's tokens; the secrets are not kept."""
-    session.printer.items(list(session.client.pages("/tokens")), _TOKEN_COLUMNS)
+    show_listing(session, session.client.listing("/tokens", limit), _TOKEN_COLUMNS)
 
 
 @tokens.command("create")
@@ -66,7 +69,9 @@ def create_token(
     session: Session,
     name: Annotated[str, typer.Argument(help="what the token is for")],
     role: Annotated[str, typer.Option(help="viewer, operator, admin or platform_admin")] = "viewer",
-    expires: Annotated[str | None, typer.Option(help="RFC 3339 time; default never")] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires-at", "--expires", help="RFC 3339 time; default never")
+    ] = None,
 ) -> None:
     """Issue a token. Its secret is shown this once."""
     body = {"name": name, "role": role} | ({"expires_at": expires} if expires else {})
@@ -77,4 +82,4 @@ def create_token(
 @with_session
 def revoke_token(session: Session, token_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Revoke a token; it stops working within seconds."""
-    session.printer.item(session.client.call("POST", f"/tokens/{token_id}/revoke", body={}).body)
+    session.printer.item(session.client.call("POST", f"/tokens/{quote(token_id, safe='')}/revoke", body={}).body)

@@ -4,9 +4,11 @@ import typer
 
 from rota.cli.output import Column, field
 from rota.cli.process import start_worker
-from rota.cli.session import Session, with_session
+from rota.cli.session import Session, show_listing, with_session
 
 workers = typer.Typer(help="Workers: start one, list them.", no_args_is_help=True)
+
+WORKERS_MAX = 10_000
 
 _COLUMNS = (
     field("NAME", "name"),
@@ -23,7 +25,7 @@ _COLUMNS = (
 @with_session
 def list_workers(session: Session) -> None:
     """List workers (platform_admin): live ones first."""
-    session.printer.items(session.client.get("/workers")["items"], _COLUMNS)
+    show_listing(session, session.client.listing("/workers", WORKERS_MAX), _COLUMNS)
 
 
 workers.command("start")(start_worker)

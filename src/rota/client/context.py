@@ -69,7 +69,7 @@ def _read_context(path: Path) -> ApiContext:
         problem = FieldProblem(
             "--data-dir",
             f"{path} is not there: no Rota has been started in that place",
-            "start one with `rota up`, name its directory with --data-dir, or give --url and --token",
+            "start one with `rota up`, name its directory with --data-dir, or set ROTA_URL and ROTA_TOKEN",
         )
         raise invalid_input([problem]) from missing
     except (OSError, msgspec.MsgspecError) as broken:

@@ -55,7 +55,7 @@ class WorkerChild:
         self._urls = urls
         self._clock = clock
         self._process: Process | None = None
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Raises INVALID_INPUT where the very first child finds its options wrong: no restart would mend them."""
@@ -63,6 +63,8 @@ class WorkerChild:
         while not self._is_stopping:
             started = self._clock.monotonic_seconds()
             self._process = await self._start()
+            if self._is_stopping:  # it was told to, while there was nobody to tell
+                self._send(signal.SIGTERM)
             code = await self._process.wait()
             if self._is_stopping:
                 return
@@ -72,16 +74,29 @@ class WorkerChild:
             lived = self._clock.monotonic_seconds() - started
             delay = RESTART_SECONDS_FIRST if lived > LIVED_LONG_SECONDS else min(2 * delay, RESTART_SECONDS_MAX)
             _log.warning("worker_ended", exit_code=code, restart_in_seconds=delay)
-            await self._clock.sleep(delay)
+            await self._pause(delay)
 
     def drain(self) -> None:
         """Ask the child to finish what it holds and end."""
-        self._is_stopping = True
+        self._stopping.set()
         self._send(signal.SIGTERM)
 
     def kill(self) -> None:
-        self._is_stopping = True
+        self._stopping.set()
         self._send(signal.SIGKILL)
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    async def _pause(self, seconds: float) -> None:
+        """Ends early when there is to be no next child."""
+        parts = [asyncio.create_task(self._clock.sleep(seconds)), asyncio.create_task(self._stopping.wait())]
+        try:
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for part in parts:
+                part.cancel()
 
     def _send(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.returncode is None:
