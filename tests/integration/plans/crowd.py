@@ -10,6 +10,9 @@ FUTURE_COUNT = 100_000
 HISTORY_COUNT = 60_000
 HELD_COUNT = 400
 TRIGGERS_COUNT = 100_000
+WAITING_COUNT = 10_000
+TURNS_COUNT = 100_000
+BLOCKED_SCHEDULE = str(UUID(int=0xB10C))
 LIVE_WORKER = str(UUID(int=1))
 GONE_WORKER = str(UUID(int=2))
 
@@ -73,8 +76,47 @@ _STATEMENTS = (
     "VACUUM (ANALYZE) scheduler.runs, scheduler.live_runs, scheduler.workers, scheduler.triggers, scheduler.schedules",
 )
 
+# One schedule of which a serial run is running while ten thousand wait, ahead of all others, in the queue `serial`.
+_WAITING = (
+    f"""
+    INSERT INTO scheduler.schedule_turns (schedule_id, tenant_id, is_taken)
+    SELECT lpad(to_hex(n), 32, '0')::uuid, 'acme', n = {0xB10C} FROM generate_series(1, {TURNS_COUNT}) AS n
+    """,
+    f"""
+    INSERT INTO scheduler.live_runs (run_id, tenant_id, schedule_id, due_at, timeout_seconds, priority, state, queue,
+                                     is_serial)
+    SELECT gen_random_uuid(), 'acme', '{BLOCKED_SCHEDULE}', now() - interval '1 hour', 60, 9, 'queued', 'serial', true
+      FROM generate_series(1, {WAITING_COUNT})
+    """,
+    """
+    INSERT INTO scheduler.live_runs (run_id, tenant_id, due_at, timeout_seconds, priority, state, queue)
+    SELECT gen_random_uuid(), 'acme', now() - interval '1 minute', 60, 0, 'queued', 'serial'
+      FROM generate_series(1, 1000)
+    """,
+    f"""
+    INSERT INTO scheduler.live_runs (run_id, tenant_id, schedule_id, due_at, timeout_seconds, priority, state, queue,
+                                     is_serial, worker_id, started_at, hard_deadline_at, attempt_token, attempts_count)
+    VALUES (gen_random_uuid(), 'acme', '{BLOCKED_SCHEDULE}', now() - interval '2 hours', 60, 9, 'running', 'serial',
+            true, '{LIVE_WORKER}', now(), now() + interval '1 hour', 1, 1)
+    """,
+    """
+    INSERT INTO scheduler.runs (id, tenant_id, created_at, due_at, schedule_id, priority, state, queue, reason, target,
+                                policy, created_by)
+    SELECT run_id, tenant_id, now(), due_at, schedule_id, priority, 'queued', queue, '',
+           '{"kind": "task", "task": "noop"}', '{}', 'test'
+      FROM scheduler.live_runs
+    """,
+    "VACUUM (ANALYZE) scheduler.live_runs, scheduler.schedule_turns",
+)
+
 
 async def crowd(admin: Connection) -> None:
     """Fills the database, as an administrator."""
     for statement in _STATEMENTS:
+        await admin.execute(statement)
+
+
+async def crowd_behind_one_turn(admin: Connection) -> None:
+    """Adds what waits for one schedule's turn, none of it parked yet."""
+    for statement in _WAITING:
         await admin.execute(statement)

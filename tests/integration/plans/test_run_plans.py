@@ -6,10 +6,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from rota.domain.ids import WorkerId
 from rota.storage.postgres.driver import Connection, Pool
 from rota.storage.postgres.firing import PostgresFiringStore
 from rota.storage.postgres.query_files import query
-from tests.integration.plans.crowd import GONE_WORKER, HELD_COUNT, LIVE_WORKER, TENANT, crowd
+from rota.storage.postgres.run_claims import PARKED_PER_LOOK_MAX, PostgresRunClaims
+from tests.integration.plans.crowd import (
+    BLOCKED_SCHEDULE,
+    GONE_WORKER,
+    HELD_COUNT,
+    LIVE_WORKER,
+    TENANT,
+    crowd,
+    crowd_behind_one_turn,
+)
 from tests.integration.plans.plans import PLAN_MODES, explained, rows_read, tables_scanned_whole
 
 pytestmark = [pytest.mark.both_engines, pytest.mark.timeout(240)]
@@ -42,6 +52,10 @@ async def reads(pool: Pool, name: str, *args: object) -> dict[str, int]:
 
 def over(found: dict[str, int], bound: int) -> dict[str, int]:
     return {name: rows for name, rows in found.items() if rows > bound}
+
+
+def claim_arguments(*queues: str) -> tuple[object, ...]:
+    return (LIVE_WORKER, list(queues), LIMIT, PARKED_PER_LOOK_MAX, "false")
 
 
 async def settle_columns(pool: Pool, verb: str, outcome: str) -> tuple[list[object], ...]:
@@ -90,7 +104,7 @@ async def apply_arguments(pool: Pool) -> tuple[object, ...]:
         [1] * LIMIT,
         ["false"] * LIMIT,
     ]
-    return ("firing", 1, *steps, "overlap", *([[]] * 18), *([[]] * 5))
+    return ("firing", 1, *steps, "overlap", *([[]] * 19), *([[]] * 5))
 
 
 async def test_hot_statements_read_no_more_than_their_batch(
@@ -99,10 +113,8 @@ async def test_hot_statements_read_no_more_than_their_batch(
     await crowd(admin_connection)
     schedule_id = "0" * 31 + "7"
     too_many = {
-        **over(await reads(service_pool, "live_runs/claim_batch", LIVE_WORKER, ["default"], LIMIT), 3 * LIMIT + FEW),
-        **over(
-            await reads(service_pool, "live_runs/claim_batch", LIVE_WORKER, ["default", "b"], LIMIT), 4 * LIMIT + FEW
-        ),
+        **over(await reads(service_pool, "live_runs/claim_batch", *claim_arguments("default")), 3 * LIMIT + FEW),
+        **over(await reads(service_pool, "live_runs/claim_batch", *claim_arguments("default", "b")), 4 * LIMIT + FEW),
         **over(
             await reads(
                 service_pool, "live_runs/settle_batch", *await settle_columns(service_pool, "succeed", "succeeded")
@@ -149,10 +161,52 @@ async def test_hot_statements_read_no_more_than_their_batch(
     assert too_many == {}
 
 
+async def test_what_waits_for_a_turn_is_looked_at_once(admin_connection: Connection, service_pool: Pool) -> None:
+    """Ten thousand wait: no look reads more than its bound, and afterwards claims and ends read nothing of them."""
+    await crowd_behind_one_turn(admin_connection)
+    await register_worker(admin_connection)
+    claims, worker_id = PostgresRunClaims(service_pool), WorkerId(LIVE_WORKER)
+    bound = 3 * LIMIT + 4 * PARKED_PER_LOOK_MAX + FEW
+    first_look = await reads(service_pool, "live_runs/claim_batch", *claim_arguments("serial"))
+    claimed = await claims.claim_batch(worker_id, ["serial"], LIMIT)
+    await admin_connection.execute("VACUUM (ANALYZE) scheduler.live_runs")
+    later_look = await reads(service_pool, "live_runs/claim_batch", *claim_arguments("serial"))
+    for mode in PLAN_MODES:
+        async with rolled_back(service_pool) as connection:
+            await connection.execute(f"SET LOCAL plan_cache_mode = {mode}")
+            before = await rows_fetched(connection)
+            rows = await connection.fetch("SELECT * FROM scheduler.end_turns($1::uuid[])", [BLOCKED_SCHEDULE])
+            later_look[f"end of a turn {mode}"] = await rows_fetched(connection) - before
+            assert [row["queue"] for row in rows] == ["serial"]
+
+    assert len(claimed) == LIMIT
+    assert {each.schedule_id for each in claimed} == {None}
+    assert over(first_look, bound) == {}
+    assert over(later_look, 3 * LIMIT + FEW) == {}
+
+
+async def register_worker(admin: Connection) -> None:
+    await admin.execute(
+        "INSERT INTO scheduler.workers (id, name, state, queues, slots, tasks, hostname, pid, version, started_at,"
+        " heartbeat_at, lease_expires_at)"
+        " VALUES ($1, 'w', 'active', '{serial}', 100, '{}', 'h', 1, '0', now(), now(), now() + interval '1 day')",
+        LIVE_WORKER,
+    )
+
+
+async def rows_fetched(connection: Connection) -> int:
+    """Rows of live runs and turns that this transaction has fetched or read, as the server counts them."""
+    count: int = await connection.fetchval(
+        "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_xact_user_tables"
+        " WHERE relname IN ('live_runs', 'schedule_turns')"
+    )
+    return count
+
+
 async def test_the_claim_scans_no_table_whole_on_a_young_database(service_pool: Pool, owner_pool: Pool) -> None:
     async with rolled_back(service_pool) as connection:
         plan = await explained(
-            connection, "force_generic_plan", query("live_runs/claim_batch"), LIVE_WORKER, ["default"], LIMIT
+            connection, "force_generic_plan", query("live_runs/claim_batch"), *claim_arguments("default")
         )
 
     assert tables_scanned_whole(plan) & {"live_runs", "runs"} == set()
