@@ -17,7 +17,7 @@ from rota.adapters.system_clock import SystemClock
 from rota.adapters.system_ids import SystemIds
 from rota.adapters.system_rng import SystemRng
 from rota.core.settlement import decide_settlement
-from rota.domain.ids import RunId, TenantId
+from rota.domain.ids import RunId, ScheduleId, TenantId
 from rota.domain.policies import RetryPolicy, RunPolicy
 from rota.domain.run import Attempt, LogLine, Run, RunDraft
 from rota.domain.targets import Target, TaskTarget
@@ -57,6 +57,7 @@ class Asked(TypedDict, total=False):
     timeout_seconds: float
     soft_timeout_seconds: float
     retry: RetryPolicy
+    turn_of: ScheduleId
 
 
 class WorkerProcess:
@@ -134,8 +135,10 @@ class House:
             fields.get("timeout_seconds", 3600.0),
             fields.get("soft_timeout_seconds"),
             fields.get("retry", RetryPolicy()),
+            serial="turn_of" in fields,
         )
-        draft = RunDraft(ACME, made, policy, delay_seconds=fields.get("delay_seconds", 0.0))
+        delay_seconds, schedule_id = fields.get("delay_seconds", 0.0), fields.get("turn_of")
+        draft = RunDraft(ACME, made, policy, delay_seconds=delay_seconds, schedule_id=schedule_id)
         enqueued = await self.intake.enqueue(ACME, [draft] * count, AUDIT)
         self.wakeups.announce(f"queue:{draft.queue}")
         return [each.run_id for each in enqueued]

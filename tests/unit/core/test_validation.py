@@ -222,6 +222,7 @@ def test_every_problem_is_reported_at_once() -> None:
         ("idempotency_key", {"idempotency_key": "x" * 201}),
         ("fire_at", {"fire_at": datetime(2026, 3, 2)}),  # noqa: DTZ001 - a time without an offset is the point
         ("policy.timeout_seconds", {"policy": RunPolicy(timeout_seconds=-1)}),
+        ("policy.serial", {"policy": RunPolicy(serial=True)}),
         ("policy.retry.attempts_max", {"policy": RunPolicy(retry=RetryPolicy(attempts_max=0))}),
         ("target.task", {"target": TaskTarget("")}),
     ],

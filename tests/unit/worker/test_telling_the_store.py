@@ -172,7 +172,10 @@ class Claims:
         await self.gate.wait()
         self._fail_while_away()
         self.told.append(("settle", batch))
-        return tuple(SettleResult(run_id, accepted=run_id != "run-13") for run_id in batch)
+        freed = {"run-7": ("slow",)}
+        return tuple(
+            SettleResult(run_id, accepted=run_id != "run-13", startable_queues=freed.get(run_id, ())) for run_id in batch
+        )
 
     async def append_log_lines(self, lines: Sequence[LogLine], tenants: Sequence[TenantId]) -> None:
         self._fail_while_away()
@@ -207,6 +210,13 @@ class Desk:
 
 def settlement(number: int) -> Settlement:
     return Settlement(RunId(f"run-{number}"), AttemptToken(number), "succeed", "succeeded")
+
+
+async def test_queues_in_which_a_run_became_startable_are_announced() -> None:
+    desk = Desk(Claims())
+    slow, other = desk.wakeups.subscribe("queue:slow"), desk.wakeups.subscribe("queue:default")
+    await desk.during(lambda: desk.settler.add(settlement(7)), lambda: slow.is_set())
+    assert (slow.is_set(), other.is_set()) == (True, False)
 
 
 async def test_settlements_are_told_again_until_the_store_answers() -> None:
