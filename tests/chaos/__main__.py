@@ -21,13 +21,13 @@ import rota
 from rota.adapters.system_clock import SystemClock
 from rota.client.context import ApiContext
 from rota.client.http import ApiClient
-from tests.chaos.broken import BREAKAGES, break_sources
 from tests.chaos.checker import FULL_SECONDS, Violation, bars_of, check, figures_of
 from tests.chaos.database import ChaosDatabase
 from tests.chaos.facts import Facts
 from tests.chaos.faults import FaultInjector
 from tests.chaos.fleet import Fleet
 from tests.chaos.plan import ChaosPlan, make_plan, schedule_bodies
+from tests.chaos.sources import BREAKAGES, copy_sources
 from tests.chaos.witnesses import read_facts, read_lags
 from tests.support.waiting import loop_sleep
 
@@ -77,9 +77,7 @@ def _options(arguments: Sequence[str]) -> ChaosOptions:
 
 
 async def _run(options: ChaosOptions, root: Path) -> tuple[Violation, ...]:
-    sources = None
-    if options.broken is not None:
-        sources = break_sources(options.broken, Path(rota.__file__).parents[1], root / "sources")
+    sources = copy_sources(Path(rota.__file__).parents[1], root / "sources", options.broken)
     database = ChaosDatabase(root / "database")
     await database.start()
     try:

@@ -6,6 +6,7 @@ holds the leader's lease. Rota knows nothing of it.
 
 import asyncio
 import os
+import re
 import secrets
 import signal
 from pathlib import Path
@@ -18,6 +19,8 @@ from rota.storage.postgres.postmaster import find_postmaster
 from tests.support.waiting import loop_sleep
 
 CONNECT_SECONDS_MAX = 30.0
+# What a session meets when the server goes away under it.
+GONE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 _JOURNAL = """
 CREATE SCHEMA chaos;
@@ -42,13 +45,22 @@ CREATE TRIGGER note_advance AFTER UPDATE ON scheduler.triggers FOR EACH ROW EXEC
 CREATE TRIGGER note_term AFTER INSERT OR UPDATE ON scheduler.leases FOR EACH ROW EXECUTE FUNCTION chaos.note_term();
 """
 
+_LEADER = "SELECT holder FROM scheduler.leases WHERE expires_at > clock_timestamp()"
 _END_SESSIONS = """
 SELECT count(pg_terminate_backend(pid))
-  FROM (SELECT pid, row_number() OVER (ORDER BY md5(pid::text || $1::text)) AS place, count(*) OVER () AS sessions
+  FROM (SELECT pid, count(*) OVER () AS sessions,
+               row_number() OVER (ORDER BY md5(pid::text || $1::float8::text)) AS place
           FROM pg_stat_activity
          WHERE usename IN ('rota_api', 'rota_service', 'rota_owner')) AS s
  WHERE s.place <= ceil(s.sessions * $1::float8)
 """
+
+
+def pid_of_holder(holder: str) -> int:
+    """Holders are called `host:pid` with perhaps more behind it."""
+    found = re.search(r":(\d+)", holder)
+    assert found is not None, f"cannot tell which process {holder!r} is"
+    return int(found[1])
 
 
 class ChaosDatabase:
@@ -79,7 +91,7 @@ class ChaosDatabase:
         while True:
             try:
                 return await asyncpg.connect(self.url, timeout=5, server_settings={"application_name": "chaos"})
-            except (OSError, asyncpg.PostgresError, TimeoutError):
+            except GONE:
                 if loop.time() > deadline:
                     raise
             await loop_sleep(0.1)
@@ -102,22 +114,25 @@ class ChaosDatabase:
         await session.close()
         return secret
 
-    async def leader(self) -> str | None:
-        """The holder of the lease, `host:pid`, as far as the database can tell now."""
+    async def leader_pid(self) -> int | None:
+        """The process number of the leader, as far as the database can tell now."""
         try:
             session = await asyncpg.connect(self.url, timeout=2)
-        except (OSError, asyncpg.PostgresError, TimeoutError):
+            holder = await session.fetchval(_LEADER)
+            await session.close()
+        except GONE:
             return None
-        holder = await session.fetchval("SELECT holder FROM scheduler.leases WHERE expires_at > clock_timestamp()")
-        await session.close()
-        return holder
+        return None if holder is None else pid_of_holder(holder)
 
     async def end_sessions(self, share: float) -> int:
         """Terminates so much of Rota's sessions, at least one; how many it were."""
         session = await self.connect()
-        count = await session.fetchval(_END_SESSIONS, share)
-        await session.close()
-        return int(count or 0)
+        try:
+            return int(await session.fetchval(_END_SESSIONS, share) or 0)
+        except GONE:
+            return 0
+        finally:
+            session.terminate()
 
     async def unfinished(self) -> tuple[int, int]:
         """Triggers with something to come, and live runs."""

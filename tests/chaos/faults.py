@@ -56,9 +56,9 @@ class FaultInjector:
 
     async def _server(self, fault: Fault, *, is_leader: bool) -> Member:
         """The leader, where there is one to be found; else any."""
-        holder = await self._database.leader() if is_leader else None
+        leader_pid = await self._database.leader_pid() if is_leader else None
         for member in self._fleet.servers:
-            if holder is not None and holder.endswith(f":{member.pid}"):
+            if member.pid == leader_pid:
                 return member
         return _pick(self._fleet.servers, fault.share)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from tests.chaos.database import pid_of_holder
 from tests.support.waiting import loop_sleep, wait_until
 
 POLL_SECONDS = 0.05
@@ -94,14 +95,13 @@ class Member:
 class Fleet:
     """All members, and the keeper that starts them again. `notes` are ends that nobody asked for."""
 
-    def __init__(self, database_url: str, root: Path, sources: Path | None) -> None:
+    def __init__(self, database_url: str, root: Path, sources: Path) -> None:
         self._log_dir, self.effects_dir = root / "logs", root / "effects"
         for directory in (self._log_dir, self.effects_dir):
             directory.mkdir()
-        paths = [str(path) for path in (sources, REPOSITORY) if path is not None]
         environment = {
             "ROTA_DATABASE_URL": database_url,
-            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONPATH": os.pathsep.join([str(sources), str(REPOSITORY)]),
             "CHAOS_EFFECTS_DIR": str(self.effects_dir),
         }
         self.ports = [_free_port() for _ in range(2)]
@@ -114,8 +114,8 @@ class Fleet:
         self.notes: list[str] = []
 
     def name_of(self, holder: str) -> str:
-        """Which process a lease's holder, `host:pid`, was."""
-        pid = int(holder.rpartition(":")[2])
+        """Which process a lease's holder was."""
+        pid = pid_of_holder(holder)
         return next((member.names[pid] for member in self.members if pid in member.names), holder)
 
     @property

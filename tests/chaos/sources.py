@@ -1,6 +1,6 @@
-"""Rota with one of its guards taken out, to see that the checker sees it: `--broken NAME`.
+"""The sources that a chaos run tests: a copy, so that an edit meanwhile changes nothing under its processes.
 
-The sources are copied and one text in them is replaced; the processes run on the copy. A text that is not found is an
+With `--broken NAME` a guard is taken out of the copy, to see that the checker sees it. A text that is not found is an
 error, so that no variant rots into a system that works.
 """
 
@@ -49,13 +49,13 @@ BREAKAGES: dict[str, tuple[Breakage, ...]] = {
 }
 
 
-def break_sources(name: str, sources: Path, into: Path) -> Path:
-    """A copy of `sources` (the directory that holds `rota`) in `into`, broken as `name` says."""
+def copy_sources(sources: Path, into: Path, broken: str | None) -> Path:
+    """`sources` is the directory that holds `rota`; the copy is broken as `broken` says."""
     shutil.copytree(sources / "rota", into / "rota", ignore=shutil.ignore_patterns("__pycache__"))
-    for breakage in BREAKAGES[name]:
+    for breakage in () if broken is None else BREAKAGES[broken]:
         file = into / breakage.file
         text = file.read_text(encoding="utf-8")
         if breakage.old not in text:
-            raise AssertionError(f"{name}: {breakage.file} does not hold {breakage.old!r} any more")
+            raise AssertionError(f"{broken}: {breakage.file} does not hold {breakage.old!r} any more")
         file.write_text(text.replace(breakage.old, breakage.new), encoding="utf-8")
     return into

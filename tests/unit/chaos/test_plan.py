@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+
+import rota
+from tests.chaos.plan import FAULT_SPACING_SECONDS, FIRES_PER_SECOND, make_plan, schedule_bodies
+from tests.chaos.sources import BREAKAGES, copy_sources
+
+SOURCES = Path(rota.__file__).parents[1]
+
+
+def test_a_seed_gives_one_plan_and_another_seed_another() -> None:
+    assert make_plan(7, 60, 1_000_000) == make_plan(7, 60, 1_000_000)
+    assert make_plan(7, 60, 1_000_000).faults != make_plan(8, 60, 1_000_000).faults
+
+
+def test_schedules_add_up_to_the_rate_that_is_promised() -> None:
+    triggers = make_plan(1, 180, 0).triggers
+
+    assert FIRES_PER_SECOND <= sum(1e6 / trigger.every_us for trigger in triggers) < FIRES_PER_SECOND + 1
+    assert len({trigger.name for trigger in triggers}) == len(triggers) <= 1_000
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_full_plan_has_what_the_bars_ask_for(seed: int) -> None:
+    faults = make_plan(seed, 180, 0).faults
+    kinds = [fault.kind for fault in faults]
+
+    assert len(faults) == 180 / FAULT_SPACING_SECONDS
+    assert sum(kind.endswith(" leader") for kind in kinds) >= 8
+    assert sum(kind in {"kill worker", "freeze worker", "freeze supervisor"} for kind in kinds) >= 12
+    assert sum(kind.endswith(" database") for kind in kinds) >= 4
+
+
+def test_schedules_are_told_to_fire_as_planned() -> None:
+    plan = make_plan(1, 60, 1_800_000_000_000_000)
+    spec = schedule_bodies(plan)[0]["triggers"][0]
+
+    assert spec["every_seconds"] * 1e6 == plan.triggers[0].every_us
+    assert spec["end_at"] == "2027-01-15T08:01:00+00:00"
+
+
+@pytest.mark.parametrize("name", BREAKAGES)
+def test_the_guards_that_can_be_taken_out_are_still_there(name: str, tmp_path: Path) -> None:
+    copied = copy_sources(SOURCES, tmp_path, name)
+
+    for breakage in BREAKAGES[name]:
+        assert (SOURCES / breakage.file).read_bytes() != (copied / breakage.file).read_bytes()
