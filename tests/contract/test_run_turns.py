@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Sequence
 
 import pytest
+from msgspec import structs
 
 from rota.domain.errors import DomainError
 from rota.domain.ids import RunId, ScheduleId, WorkerId
@@ -18,7 +19,7 @@ SERIAL = RunPolicy(serial=True)
 
 def of(schedule_id: ScheduleId, **fields: object) -> RunDraft:
     """A serial run of a schedule."""
-    return draft(**{"schedule_id": schedule_id, "policy": SERIAL, **fields})
+    return structs.replace(draft(schedule_id=schedule_id, policy=SERIAL), **fields)
 
 
 @pytest.fixture
@@ -232,7 +233,7 @@ class Race:
                 if each.schedule_id in self.running:
                     self.broken.append((each.run_id, self.running[each.schedule_id]))
                 self.running[each.schedule_id] = each.run_id
-            await asyncio.sleep(0)
+            await self.runs.base.clock.now()  # the others may act meanwhile
             for each in claimed:
                 del self.running[each.schedule_id]
             await self.runs.claims.give_back_batch([each for each in claimed if self.kind(each) == "gave back"])

@@ -3,19 +3,21 @@
 from datetime import timedelta
 from itertools import pairwise
 
+from msgspec.structs import replace
+
 from rota.domain.ids import ScheduleId
 from tests.contract.records import new_id
-from tests.integration.worker.conftest import House
+from tests.integration.worker.conftest import OPTIONS, House
 from tests.support.waiting import wait_until
 
 # Renewals, which would find the work too, are further apart than a whole test may take.
-NO_POLLING = {"lease_seconds": 90.0, "renew_seconds": 30.0}
+NO_POLLING = replace(OPTIONS, lease_seconds=90.0, renew_seconds=30.0)
 
 
 async def test_the_next_run_starts_well_within_a_second_of_the_end_of_the_one_before(house: House) -> None:
     """Two idle workers that have looked in vain are woken by nothing but the end of the run."""
-    await house.start(**NO_POLLING)
-    await house.start(**NO_POLLING)
+    await house.start(NO_POLLING)
+    await house.start(NO_POLLING)
     run_ids = await house.enqueue("noop", 6, turn_of=ScheduleId(new_id()))
 
     runs = sorted([await house.ended(run_id, 10.0) for run_id in run_ids], key=lambda run: run.started_at or run.due_at)

@@ -174,7 +174,8 @@ class Claims:
         self.told.append(("settle", batch))
         freed = {"run-7": ("slow",)}
         return tuple(
-            SettleResult(run_id, accepted=run_id != "run-13", startable_queues=freed.get(run_id, ())) for run_id in batch
+            SettleResult(run_id, accepted=run_id != "run-13", startable_queues=freed.get(run_id, ()))
+            for run_id in batch
         )
 
     async def append_log_lines(self, lines: Sequence[LogLine], tenants: Sequence[TenantId]) -> None:
@@ -215,7 +216,7 @@ def settlement(number: int) -> Settlement:
 async def test_queues_in_which_a_run_became_startable_are_announced() -> None:
     desk = Desk(Claims())
     slow, other = desk.wakeups.subscribe("queue:slow"), desk.wakeups.subscribe("queue:default")
-    await desk.during(lambda: desk.settler.add(settlement(7)), lambda: slow.is_set())
+    await desk.during(lambda: desk.settler.add(settlement(7)), slow.is_set)
     assert (slow.is_set(), other.is_set()) == (True, False)
 
 
