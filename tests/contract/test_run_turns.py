@@ -207,7 +207,7 @@ async def test_many_workers_at_once_never_run_two_of_one_schedule(runs: RunStore
     race = Race(runs, {run_id: place for place, run_id in enumerate(made)})
 
     workers = [await runs.worker() for _ in range(6)]
-    await asyncio.gather(*(race.work(worker_id, n) for n, worker_id in enumerate(workers)), race.cancel(made[30:36]))
+    await asyncio.gather(race.cancel(made[30:36]), *(race.work(worker_id, n) for n, worker_id in enumerate(workers)))
 
     assert race.broken == []
     assert await race.left(made) == []
