@@ -28,6 +28,10 @@ UNAVAILABLE_ERRORS: tuple[type[Exception], ...] = (
 
 _CLOSED_MARKS = ("is closed", "is closing", "closed in the middle", "has been released")
 
+# What the driver says of a session that the server has ended, between that word and the end of the stream: it is still
+# consuming the error (2), or has failed. Two statements at once, a bug of ours, are refused in other words.
+_ENDED_MARKS = ("another operation (2) is in progress", 'protocol is in the "failed" state')
+
 
 @contextmanager
 def translating_errors(doing: str, *, writes_allowed: bool = True) -> Generator[None]:
@@ -46,6 +50,10 @@ def translating_errors(doing: str, *, writes_allowed: bool = True) -> Generator[
         raise _unavailable(doing, error) from error
     except asyncpg.InterfaceError as error:
         if not any(mark in str(error) for mark in _CLOSED_MARKS):
+            raise
+        raise _unavailable(doing, error) from error
+    except asyncpg.InternalClientError as error:
+        if not any(mark in str(error) for mark in _ENDED_MARKS):
             raise
         raise _unavailable(doing, error) from error
 
