@@ -45,6 +45,7 @@ class ChaosOptions(msgspec.Struct, frozen=True):
     seconds: int
     seed: int
     broken: str | None
+    keep: bool
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     passed = bool([one for one in violations if one.kind != "too little seen"]) if options.broken else not violations
     if options.broken:
         print(f"broken by {options.broken}: {'seen' if passed else 'NOT SEEN by the checker'}")
-    if passed:
+    if passed and not options.keep:
         shutil.rmtree(root)
     else:
         print(f"kept: {root} (facts.json, logs, effects, database)")
@@ -69,11 +70,12 @@ def _options(arguments: Sequence[str]) -> ChaosOptions:
     parser.add_argument("seconds", type=int, help=f"at least {SECONDS_MIN}")
     parser.add_argument("--seed", type=int, default=None, help="of the faults and schedules; default: a fresh one")
     parser.add_argument("--broken", choices=sorted(BREAKAGES), help="take this guard out of Rota, and expect to see it")
+    parser.add_argument("--keep", action="store_true", help="keep everything for a look, also when all is well")
     given = parser.parse_args(arguments)
     if given.seconds < SECONDS_MIN:
         parser.error(f"SECONDS is {given.seconds}; give at least {SECONDS_MIN}, or nothing can be seen")
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed  # noqa: TID251 - printed for repetition
-    return ChaosOptions(given.seconds, seed, given.broken)
+    return ChaosOptions(given.seconds, seed, given.broken, given.keep)
 
 
 async def _run(options: ChaosOptions, root: Path) -> tuple[Violation, ...]:
@@ -107,7 +109,7 @@ async def _storm(options: ChaosOptions, root: Path, database: ChaosDatabase, fle
     await loop_sleep(max(0.0, (start_us - _now_us()) / 1e6 + plan.seconds))
     converged = await _converge(database)
     keeping.cancel()
-    unruly = [*await fleet.stop(), *converged]
+    unruly = [*converged, *fleet.crashes, *await fleet.stop()]
     session = await database.connect()
     facts = await read_facts(plan, session, fleet.effects_dir, injector.done, injector.frozen)
     _describe(plan, facts, *await read_lags(session), fleet)

@@ -44,6 +44,10 @@ class Member:
         return f"{self.name}.{self.generation}"
 
     @property
+    def log(self) -> Path:
+        return self._log_dir / f"{self.process_name}.log"
+
+    @property
     def is_started(self) -> bool:
         return self._process is not None
 
@@ -61,7 +65,7 @@ class Member:
         self.generation += 1
         self.was_killed = False
         environment = {**os.environ, **self._environment, "CHAOS_WORKER": self.process_name}
-        with (self._log_dir / f"{self.process_name}.log").open("wb") as log:
+        with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.chaos.member", *self._arguments],
                 stdin=subprocess.DEVNULL,
@@ -93,7 +97,11 @@ class Member:
 
 
 class Fleet:
-    """All members, and the keeper that starts them again. `notes` are ends that nobody asked for."""
+    """All members, and the keeper that starts them again.
+
+    `crashes` are ends with a traceback, which nothing excuses; `notes` are other ends that nobody asked for: a process
+    may refuse to start while its database is away.
+    """
 
     def __init__(self, database_url: str, root: Path, sources: Path) -> None:
         self._log_dir, self.effects_dir = root / "logs", root / "effects"
@@ -112,6 +120,7 @@ class Fleet:
         arguments = ["worker", "start", "--app", "tests.chaos.app:app", "--slots", str(SLOTS)]
         self.workers = [Member(f"worker-{place}", arguments, environment, self._log_dir) for place in (1, 2)]
         self.notes: list[str] = []
+        self.crashes: list[str] = []
 
     def name_of(self, holder: str) -> str:
         """Which process a lease's holder was."""
@@ -160,7 +169,8 @@ class Fleet:
             while member.exit_code is None:
                 await loop_sleep(POLL_SECONDS)
             if not member.was_killed:
-                self.notes.append(f"{member.process_name} ended by itself, exit code {member.exit_code}")
+                ends = self.crashes if b"Traceback (most recent call last)" in member.log.read_bytes() else self.notes
+                ends.append(f"{member.process_name} ended by itself, exit code {member.exit_code}")
                 member.away_seconds = 1.0
             await loop_sleep(member.away_seconds)
             member.start()
