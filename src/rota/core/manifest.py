@@ -128,11 +128,24 @@ def _step(draft: ScheduleDraft, existing: ExistingSchedule | None) -> ManifestSt
 
 def field_differences(before: ScheduleDraft, after: ScheduleDraft) -> tuple[FieldDifference, ...]:
     """Every leaf in which two drafts differ, defaults filled in on both sides, in order of field."""
-    old, new = _leaves(msgspec.to_builtins(before)), _leaves(msgspec.to_builtins(after))
+    old, new = _leaves(_plain(before)), _leaves(_plain(after))
     changed = [field for field in sorted(old.keys() | new.keys()) if old.get(field) != new.get(field)]
     # A container that fills or empties is told by what it held; its own emptiness would be said twice.
     told = [field for field in changed if not any(other.startswith((f"{field}.", f"{field}[")) for other in changed)]
     return tuple(FieldDifference(field, old.get(field), new.get(field)) for field in told)
+
+
+def _plain(value: object) -> object:
+    """A value as mappings, lists and scalars, with every default that an encoder might leave out."""
+    if isinstance(value, Struct):
+        config = value.__struct_config__
+        kind = {config.tag_field: config.tag} if config.tag_field else {}
+        return kind | {name: _plain(inner) for name, inner in structs.asdict(value).items()}
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in cast("dict[str, object]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in cast("Sequence[object]", value)]
+    return msgspec.to_builtins(value)
 
 
 def _leaves(value: object, at: str = "") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -124,3 +125,11 @@ def test_every_wrong_entry_is_named_at_once() -> None:
         "schedules[0].target.kind",
         "schedules[2].triggers",
     ]
+
+
+def test_a_default_that_came_back_from_the_api_is_no_difference() -> None:
+    (wanted,) = drafts_of(entry("a"))
+    told = entry("a", policies={"retry": {"base_seconds": 5.0, "factor": 2.0, "cap_seconds": 120.0}})
+    (existing,) = read_manifest(msgspec.json.decode(msgspec.json.encode({"schedules": [told]})))
+
+    assert field_differences(existing, wanted) == ()
