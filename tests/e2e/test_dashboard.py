@@ -114,7 +114,7 @@ def test_output_of_a_run_arrives_as_it_is_written(visitor: Visitor, rota: Runnin
     go_on.touch()
 
     expect(log).to_have_text(["first", "second"])
-    expect(log.last).to_have_class("line stderr")
+    expect(log.last).to_have_class("line from-stderr")
     expect(page.locator("h1 .badge")).to_have_text("succeeded")
     expect(page.locator("#live")).to_have_text("ended")
     assert was_not_reloaded(page)

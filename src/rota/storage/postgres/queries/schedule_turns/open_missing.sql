@@ -1,5 +1,4 @@
 -- Gives schedules their turn before the first of their serial runs is claimed. In order, so that two openers do not deadlock.
--- service: a worker serves all tenants.
 INSERT INTO scheduler.schedule_turns (schedule_id, tenant_id)
 SELECT m.schedule_id, m.tenant_id
   FROM unnest($1::uuid[], $2::text[]) AS m (schedule_id, tenant_id)
