@@ -52,6 +52,10 @@ class DatabaseKeeper:
         _log.warning("database_ended", restart_in_seconds=self._delay)
         await self._clock.sleep(self._delay)
         self._delay = min(max(2 * self._delay, RESTART_SECONDS_FIRST), RESTART_SECONDS_MAX)
+        if not self._postgres.server_dir.exists():
+            # Somebody took the data away. A new, empty database in its place would look like a loss of everything.
+            _log.error("database_directory_gone", directory=str(self._postgres.server_dir))
+            return
         try:
             await asyncio.to_thread(self._postgres.start)
         except RotaError as failed:

@@ -43,6 +43,7 @@ class HttpServer:
             access_log=False,
             lifespan="on",
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX,
             backlog=BACKLOG_MAX,
         )
