@@ -37,13 +37,14 @@ def assert_nothing_is_left(data_dir: Path) -> None:
     assert not (data_dir / "postgres/postmaster.pid").exists()
 
 
-def test_the_first_start_fires_within_five_seconds(up: UpProcess) -> None:
-    runs = wait_until_blocking(
-        lambda: up.ask_if_there("/runs?state=succeeded")["items"], 5, "a sample schedule has fired"
-    )
+def test_the_first_start_fires_at_once(up: UpProcess) -> None:
+    heartbeat = up.ask("GET", "/schedules?name=heartbeat")["items"][0]
+    runs = f"/runs?schedule_id={heartbeat['id']}&state=succeeded"
 
-    first = min(datetime.fromisoformat(run["finished_at"]) for run in runs)
-    assert first.timestamp() - up.process.create_time() <= 5
+    first = wait_until_blocking(lambda: up.ask("GET", runs)["items"], 20, "a sample schedule has fired")[-1]
+
+    waited = datetime.fromisoformat(first["fire_at"]) - datetime.fromisoformat(heartbeat["created_at"])
+    assert waited.total_seconds() <= 2
 
 
 def test_a_terminal_shows_where_things_are_and_no_request(up: UpProcess) -> None:
@@ -99,7 +100,7 @@ def test_a_killed_worker_is_replaced_and_its_runs_are_rescued(up: UpProcess) -> 
 
     killed_at = CLOCK.monotonic_seconds()
     up.wait_for_run(run_id, "succeeded")
-    assert CLOCK.monotonic_seconds() - killed_at <= 5
+    assert CLOCK.monotonic_seconds() - killed_at <= 10
     attempts = up.ask("GET", f"/runs/{run_id}/attempts")["items"]
     assert [one["outcome"] for one in attempts] == ["lost", "succeeded"]
 
@@ -154,16 +155,13 @@ def test_ctrl_c_in_the_terminal_stops_everything_cleanly(resting: Path) -> None:
 def test_the_next_start_keeps_token_and_data_and_brings_no_sample_back(resting: Path) -> None:
     with running_up(resting) as up:
         token = up.context["token"]
-        for one in up.ask("GET", "/schedules")["items"]:
-            assert up.rota("schedule", "delete", one["name"]).code == 0
+        up.delete_schedules()
         up.process.send_signal(signal.SIGINT)
         assert up.wait_end() == 0
 
     with running_up(resting) as again:
         assert again.context["token"] == token
         assert again.ask("GET", "/schedules")["items"] == []
-        for one in again.ask("GET", "/schedules?deleted=true")["items"]:
-            assert again.rota("schedule", "restore", one["id"]).code == 0
 
 
 def test_a_second_ctrl_c_leaves_at_once(resting: Path) -> None:

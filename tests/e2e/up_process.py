@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pty
+import select
 import shutil
 import subprocess
 import sys
@@ -23,9 +24,10 @@ from rota.adapters.system_clock import SystemClock
 from tests.support.postgres import roomy_memory
 from tests.support.waiting import wait_until_blocking
 
-ROTA = (sys.executable, "-m", "rota")
+ROTA = (str(Path(sys.executable).with_name("rota")),)
 START_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 30
+READ_SECONDS = 0.05
 CLOCK = SystemClock()
 
 
@@ -53,14 +55,21 @@ class UpProcess:
             os.execve(arguments[0], arguments, {**clean_environment(), **(environment or {})})
         self.process = psutil.Process(self.pid)
         self._exit_code: int | None = None
+        self._is_closing = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        # The terminal answers with an error once nobody holds its other end.
-        with contextlib.suppress(OSError):
-            while data := os.read(self._terminal, 65_536):
-                self._said += data
+        """Until `close`: a thread that went on reading would steal from the next terminal with the same number."""
+        while not self._is_closing:
+            readable, _, _ = select.select([self._terminal], [], [], READ_SECONDS)
+            if not readable:
+                continue
+            try:
+                data = os.read(self._terminal, 65_536)
+            except OSError:  # nobody holds the other end any more
+                return
+            self._said += data
 
     @property
     def said(self) -> str:
@@ -104,16 +113,21 @@ class UpProcess:
             with contextlib.suppress(psutil.Error):
                 one.kill()
         wait_until_blocking(self._ended, STOP_SECONDS_MAX)
+        self._is_closing = True
+        self._reader.join()
         os.close(self._terminal)
 
-    def ask(self, method: str, path: str, body: object = None, *, token: str = "", tenant: str = "") -> Any:
+    def ask(
+        self, method: str, path: str, body: object = None, *, token: str = "", tenant: str = "", match: str = ""
+    ) -> Any:
         """One request of the API; the decoded answer."""
         headers = {"Authorization": f"Bearer {token or self.context['token']}", "Content-Type": "application/json"}
         headers |= {"X-Rota-Tenant": tenant} if tenant else {}
+        headers |= {"If-Match": match} if match else {}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.context['url']}/api/v1{path}", data, headers, method=method)
         with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
+            return json.loads(answer.read() or "null")
 
     def ask_if_there(self, path: str) -> Any:
         """The answer of a GET, or None while the server cannot give one."""
@@ -121,6 +135,15 @@ class UpProcess:
             return self.ask("GET", path)
         except (OSError, urllib.error.HTTPError):
             return None
+
+    def delete_schedules(self) -> None:
+        """All that the default tenant has."""
+        while page := self.ask("GET", "/schedules?limit=500")["items"]:
+            for one in page:
+                self._delete(one)
+
+    def _delete(self, one: dict[str, Any]) -> None:
+        self.ask("DELETE", f"/schedules/{one['id']}", match=f'"{one["version"]}"')
 
     def enqueue(self, command: str, **options: str) -> str:
         """The id of a run of a shell command."""

@@ -57,7 +57,7 @@ class Session:
 def show_listing(session: Session, listing: Listing, columns: Sequence[Column]) -> None:
     """A table and a word on what it leaves out, or the very page that the API would give."""
     if session.printer.form is not OutputForm.TABLE:
-        session.printer.value(listing)
+        session.printer.value(listing.page)
         return
     session.printer.items(listing.items, columns)
     if listing.has_more:
@@ -70,8 +70,8 @@ def _token_in(file: Path | None) -> str | None:
 
 
 @contextmanager
-def naming_flags(flags: Mapping[str, str]) -> Generator[None]:
-    """What the API finds wrong with a field that came from a flag is told by the flag's name."""
+def naming_flags(flags: Mapping[str, str], given: Mapping[str, object]) -> Generator[None]:
+    """What the API finds wrong with a field that came from a flag, or does not find, is told by the flag's name."""
     try:
         yield
     except ApiError as refused:
@@ -79,16 +79,24 @@ def naming_flags(flags: Mapping[str, str]) -> Generator[None]:
             FieldProblem(flags.get(re.split(r"[.\[]", one.field)[0], one.field), one.problem, one.remedy)
             for one in refused.problems
         )
+        if refused.code == "NOT_FOUND" and not named:
+            named = tuple(_not_found(label, given[name]) for name, label in flags.items() if given.get(name))
         raise ApiError(refused.status, refused.code, refused.detail, named) from refused
+
+
+def _not_found(label: str, value: object) -> FieldProblem:
+    return FieldProblem(label, f"{str(value)!r} is not there, or not this token's to see", "`list` shows what there is")
 
 
 def _flags_of(parameters: Iterable[inspect.Parameter]) -> dict[str, str]:
     """The API's name of a field -> the flag or argument of this command that carries it."""
-    found: dict[str, str] = {}
+    found = {"tenant": "--tenant"}
     for parameter in parameters:
         for info in getattr(parameter.annotation, "__metadata__", ()):
             if isinstance(info, typer.models.OptionInfo):
-                named = [flag for flag in info.param_decls or () if flag.startswith("--")]
+                # typer takes the first name for a default until it looks at the annotation itself.
+                names: tuple[object, ...] = (info.default, *(info.param_decls or ()))
+                named = [flag for flag in names if isinstance(flag, str) and flag.startswith("--")]
                 flag = (named or [f"--{parameter.name.replace('_', '-')}"])[0]
                 found[flag.removeprefix("--").replace("-", "_")] = flag
             elif isinstance(info, typer.models.ArgumentInfo):
@@ -109,7 +117,10 @@ def with_session(command: Callable[Concatenate[Session, Command], None]) -> Call
     def connected(**given: Any) -> None:  # noqa: ANN401 - the command's own flags
         output, data_dir, url, token_file, tenant = (given.pop(name) for name in _SESSION_OPTIONS)
         context = find_context(ContextFlags(data_dir, url, _token_in(token_file), tenant))
-        with ApiClient(context, names_tenant=tenant is not None) as client, naming_flags(flags):
+        with (
+            ApiClient(context, names_tenant=tenant is not None) as client,
+            naming_flags(flags, given | {"tenant": tenant}),
+        ):
             command(Session(client, Printer(output)), **given)  # pyright: ignore[reportCallIssue]
 
     parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own] + added

@@ -53,14 +53,12 @@ class Answer(Struct, frozen=True):
 
 
 class Listing(Struct, frozen=True):
-    """What one or more pages gave, in the shape of one page of the API."""
+    """What one or more pages gave; `page` is all of it in the shape of one page of the API."""
 
     items: list[dict[str, Any]]
     total_count: int
-    limit: int
-    offset: int
     has_more: bool
-    next_cursor: str | None
+    page: dict[str, Any]
 
 
 class StreamEvent(Struct, frozen=True):
@@ -129,7 +127,8 @@ class ApiClient:
             items += page["items"]
             cursor = page["next_cursor"]
             if cursor is None or len(items) >= limit:
-                return Listing(items, page["total_count"], limit, 0, bool(page["has_more"]), cursor)
+                whole = {**page, "items": items, "limit": limit, "offset": 0}
+                return Listing(items, int(page["total_count"]), bool(page["has_more"]), whole)
 
     def follow(self, path: str, **query: object) -> Iterator[StreamEvent]:
         """Server-sent events until one named `end`. A stream that breaks is resumed behind its last event."""

@@ -4,6 +4,7 @@ import re
 from urllib.parse import quote
 
 from rota.client.http import Answer, ApiClient, ApiError
+from rota.domain.problems import FieldProblem
 
 _ID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 
@@ -15,5 +16,6 @@ def schedule_by_name(client: ApiClient, name_or_id: str, *, deleted: bool = Fals
     found = client.get("/schedules", name=name_or_id, deleted=deleted or None, limit=1)["items"]
     if not found:
         state = "deleted schedule" if deleted else "schedule"
-        raise ApiError(404, "NOT_FOUND", f"there is no {state} {name_or_id!r}; `rota schedule list` shows them")
+        problem = FieldProblem(name_or_id, f"is no {state} of this tenant", "`rota schedule list` shows what there is")
+        raise ApiError(404, "NOT_FOUND", f"there is no {state} {name_or_id!r}", (problem,))
     return client.call("GET", f"/schedules/{quote(found[0]['id'])}")

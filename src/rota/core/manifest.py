@@ -79,8 +79,11 @@ def _entries(document: object) -> list[object]:
             [FieldProblem(name, "is not known in a manifest", "keep only `schedules`") for name in unknown]
         )
     entries = fields.get("schedules")
-    if not isinstance(entries, list) or not entries:
+    if not isinstance(entries, list):
         raise invalid_input([FieldProblem("schedules", "is missing or no list", "give a list of schedules")])
+    if not entries:  # which would read as "delete all" under --prune
+        remedy = "name at least one; delete the last ones by `rota schedule delete`"
+        raise invalid_input([FieldProblem("schedules", "is empty", remedy)])
     listed = cast("list[object]", entries)
     if len(listed) > SCHEDULES_MAX:
         raise invalid_input([FieldProblem("schedules", f"has more than {SCHEDULES_MAX} entries", "split the manifest")])
