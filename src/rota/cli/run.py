@@ -8,6 +8,7 @@ import typer
 
 from rota.cli.output import Column, OutputForm, field
 from rota.cli.session import Session, show_listing, with_session
+from rota.cli.words import reason_cell, target_cell
 from rota.client.names import schedule_by_name
 from rota.domain.errors import invalid_input
 from rota.domain.problems import FieldProblem
@@ -19,11 +20,11 @@ RunId = Annotated[str, typer.Argument(help="the run's id", metavar="RUN")]
 _LIST_COLUMNS = (
     field("ID", "id"),
     field("STATE", "state"),
-    Column("TARGET", lambda item: item["target"].get("task") or item["target"].get("url")),
+    Column("TARGET", target_cell),
     field("DUE", "due_at"),
     field("FINISHED", "finished_at"),
     field("TRIES", "attempts_count"),
-    field("REASON", "reason"),
+    Column("REASON", reason_cell),
 )
 _ATTEMPT_COLUMNS = (
     field("TRY", "attempt_no"),

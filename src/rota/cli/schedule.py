@@ -10,6 +10,7 @@ from rota.cli.documents import read_document
 from rota.cli.output import Column, OutputForm, Printer, field
 from rota.cli.preview import offline_preview
 from rota.cli.session import OutputOption, Session, show_listing, with_session
+from rota.cli.words import target_cell
 from rota.client.names import schedule_by_name
 
 schedules = typer.Typer(help="Schedules: list, create, change, pause, trigger, preview.", no_args_is_help=True)
@@ -29,7 +30,7 @@ def _state(schedule: Mapping[str, Any]) -> str:
 _LIST_COLUMNS = (
     field("NAME", "name"),
     Column("TRIGGERS", lambda item: ", ".join(_trigger_words(one) for one in item["triggers"])),
-    Column("TARGET", lambda item: item["target"].get("task") or item["target"].get("url")),
+    Column("TARGET", target_cell),
     Column("STATE", _state),
     field("NEXT FIRE", "next_fire_at"),
     field("ID", "id"),

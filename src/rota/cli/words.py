@@ -1,0 +1,26 @@
+"""How targets and outcomes are said in a table's cell: short, and the telling part first."""
+
+from collections.abc import Mapping
+from typing import Any
+
+CELL_LENGTH_MAX = 60
+
+
+def target_cell(item: Mapping[str, Any]) -> str:
+    """The command of `rota.exec`, method and address of a request, else the task's name."""
+    target: Mapping[str, Any] = item["target"]
+    if target["kind"] == "http":
+        return _cut(f"{target['method']} {target['url']}")
+    command: object = target["args"].get("command") if target["task"] == "rota.exec" else None
+    return str(target["task"]) if command is None else _cut(str(command))
+
+
+def reason_cell(item: Mapping[str, Any]) -> str:
+    """What went wrong where something did, else why the run is there."""
+    error: Mapping[str, Any] | None = item.get("error")
+    return _cut(f"{item['reason']}: {error['message']}") if error else str(item["reason"])
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= CELL_LENGTH_MAX else f"{line[: CELL_LENGTH_MAX - 1]}…"
