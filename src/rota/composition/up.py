@@ -7,6 +7,7 @@ on when it is back; the embedded one is started again.
 """
 
 import asyncio
+import shutil
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -187,7 +188,7 @@ async def _wait_for_end(stop: asyncio.Event, server: RunningServer, child: async
 def _announce(place: _Place) -> None:
     """The few lines that a person needs."""
     is_default = place.data_dir == default_data_dir().expanduser()
-    reach = "rota schedule list" if is_default else f"rota schedule list --data-dir {place.data_dir}"
+    reach = f"{_command()} schedule list" + ("" if is_default else f" --data-dir {place.data_dir}")
     lines = [
         "",
         f"  Rota is up at   {place.url}",
@@ -212,3 +213,8 @@ def _say(text: str) -> None:
     with suppress(OSError):
         sys.stdout.write(text)
         sys.stdout.flush()
+
+
+def _command() -> str:
+    """How this very program is called from where the person stands: a bare `rota` only where the shell finds it."""
+    return "rota" if shutil.which("rota") else sys.argv[0]
