@@ -1,7 +1,7 @@
 """The tasks that Rota brings along: `rota.exec` runs a command as cron would, `rota.http` sends a request."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rota.domain.targets import HttpMethod
@@ -14,6 +14,7 @@ from rota.worker.shell_command import CommandOrder, run_command
 from rota.worker.target_guard import TargetGuard
 
 EXEC_TASK = "rota.exec"
+FIRE_AT_HEADER = "Rota-Fire-At"
 
 
 def builtin_app(
@@ -55,15 +56,22 @@ def builtin_app(
         headers: dict[str, str] | None = None,
         body: object = None,
     ) -> dict[str, Any] | Failure:
-        order = HttpOrder(url=url, method=method, headers={**(headers or {}), **_identity(ctx)}, body=body)
+        order = HttpOrder(url=url, method=method, headers=_with_identity(headers or {}, ctx), body=body)
         return await send_request(order, guard, ctx.remaining_seconds)
 
     return app
 
 
+def _with_identity(headers: Mapping[str, str], ctx: Context) -> dict[str, str]:
+    """`headers` without those of ours, in whatever case they are written: a receiver must not have to choose."""
+    ours = _identity(ctx)
+    taken = {name.lower() for name in (*ours, FIRE_AT_HEADER)}
+    return {**{name: text for name, text in headers.items() if name.lower() not in taken}, **ours}
+
+
 def _identity(ctx: Context) -> dict[str, str]:
-    """How a receiver tells a repeated attempt from a new run. These win over headers of the same name."""
+    """How a receiver tells a repeated attempt from a new run."""
     named = {"Idempotency-Key": ctx.run_id, "Rota-Run-Id": ctx.run_id, "Rota-Attempt": str(ctx.attempt_no)}
     if ctx.fire_at is not None:
-        named["Rota-Fire-At"] = ctx.fire_at.isoformat().replace("+00:00", "Z")
+        named[FIRE_AT_HEADER] = ctx.fire_at.isoformat().replace("+00:00", "Z")
     return named

@@ -2,16 +2,16 @@
 
 2xx is success. 408, 429 and 5xx are failures worth another try (`Retry-After` is honoured), every other answer is one
 that no retry mends. The connection goes to the very address that the guard has judged: names are resolved once, by the
-connector's resolver, and an address in the URL is judged before. Redirects are followed here, each judged like the
-first; credentials do not follow to another origin.
+connector's resolver, and no socket is made to an address that the guard refuses, however the URL wrote it. Redirects
+are followed here, each judged like the first; credentials do not follow to another origin.
 """
 
 import email.utils
 import ipaddress
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -28,6 +28,9 @@ BODY_BYTES_KEPT = 64 * 1024
 REDIRECTS_MAX = 5
 CONNECT_SECONDS_MAX = 10.0
 RETRY_AFTER_SECONDS_MAX = 86_400.0
+
+AddressInfo: TypeAlias = tuple[int, int, int, str, tuple[Any, ...]]
+"""As `socket.getaddrinfo` gives it: family, kind, protocol, canonical name, address."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WORTH_A_RETRY = frozenset({408, 429})
@@ -68,10 +71,28 @@ class GuardedResolver(AbstractResolver):
         await self._resolver.close()
 
 
+def guarded_sockets(guard: TargetGuard) -> Callable[[AddressInfo], socket.socket]:
+    """The last gate: a host that became an address on the way (`１２７.0.0.1`) has passed no resolver."""
+
+    def open_socket(found: AddressInfo) -> socket.socket:
+        family, kind, protocol, _, address = found
+        refused = guard.refusal(str(address[0]))
+        if refused is not None:
+            raise TargetRefused(refused)
+        return socket.socket(family, kind, protocol)
+
+    return open_socket
+
+
 async def send_request(order: HttpOrder, guard: TargetGuard, timeout_seconds: float) -> dict[str, Any] | Failure:
     """The answer's status, headers that matter and the first 64 KiB of its body; or the failure."""
     timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=min(CONNECT_SECONDS_MAX, timeout_seconds))
-    connector = aiohttp.TCPConnector(resolver=GuardedResolver(guard), use_dns_cache=False, force_close=True)
+    connector = aiohttp.TCPConnector(
+        resolver=GuardedResolver(guard),
+        socket_factory=guarded_sockets(guard),
+        use_dns_cache=False,
+        force_close=True,
+    )
     try:
         async with aiohttp.ClientSession(
             connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
@@ -105,7 +126,7 @@ async def _follow(session: aiohttp.ClientSession, order: HttpOrder, guard: Targe
 
 
 def _refused_url(url: str, guard: TargetGuard) -> str | None:
-    """What the resolver will not see: the scheme, and an address that stands in the URL itself."""
+    """What the resolver will not see: the scheme, and an address that stands in the URL itself as an address."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         return f"{url!r} is not an http or https address"

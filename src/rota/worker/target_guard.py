@@ -2,7 +2,7 @@
 
 Only globally routable unicast addresses are allowed; the operator allows more by network (`--allow-target`). Link-local
 addresses stay forbidden even then: cloud machines hand out their credentials there. An IPv6 address that carries an
-IPv4 one (mapped, 6to4, Teredo, NAT64) is judged by what it carries.
+IPv4 one (mapped, compatible, 6to4, Teredo, NAT64) is judged by what it carries.
 """
 
 import ipaddress
@@ -14,6 +14,8 @@ from msgspec import Struct
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_COMPATIBLE = ipaddress.IPv6Network("::/96")
+_SITE_LOCAL = ipaddress.IPv6Network("fec0::/10")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
 
@@ -41,7 +43,7 @@ class TargetGuard(Struct, frozen=True):
             return f"{address} is not the address of one host"
         if any(each in network for network in self.allowed for each in (given, carried)):
             return None
-        if carried.is_global and given not in _NAT64_LOCAL:
+        if carried.is_global and given not in _NAT64_LOCAL and given not in _SITE_LOCAL:
             return None
         return f"{address} is private; the operator can allow it with --allow-target"
 
@@ -56,6 +58,6 @@ def _carried(address: Address) -> Address:
         return address.sixtofour
     if address.teredo is not None:
         return address.teredo[1]
-    if address in _NAT64:
+    if address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):
         return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
     return address

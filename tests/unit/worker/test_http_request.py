@@ -150,6 +150,9 @@ async def test_a_refused_connection_is_worth_another_try() -> None:
     [
         *("http://127.0.0.1/", "http://[::1]/", "http://169.254.169.254/latest/", "http://[::ffff:127.0.0.1]/"),
         *("http://localhost/", "http://0/", "http://2130706433/", "http://0x7f.1/", "http://127.1/"),
+        # Digits and stops of other scripts, which become an address only when the name is encoded.
+        *("http://\uff11\uff12\uff17.0.0.1/", "http://127\u30020\u30020\u30021/", "http://169.254.169\uff61254/"),
+        *("http://\u2460\u2461\u2466.0.0.1/", "http://\u24dbocalhost/"),
     ],
 )
 async def test_private_targets_are_refused_however_they_are_written(url: str) -> None:
@@ -214,6 +217,15 @@ async def test_a_redirect_into_a_forbidden_address_is_not_followed(site: Site) -
     assert not found.retryable
 
 
+async def test_a_redirect_to_a_disguised_address_opens_no_connection(site: Site) -> None:
+    found = await send(site.answer("/a", 302, Location="http://\uff11\uff10.0.0.1/"))
+    assert isinstance(found, Failure)
+    assert (found.message, found.retryable) == (
+        "10.0.0.1 is private; the operator can allow it with --allow-target",
+        False,
+    )
+
+
 async def test_a_redirect_is_followed_as_browsers_do(site: Site) -> None:
     site.answer("/there")
     await send(site.answer("/see", 303, Location="/there"), body={"a": 1})
@@ -244,12 +256,14 @@ async def test_redirects_are_bounded(site: Site) -> None:
 async def test_the_receiver_is_told_which_run_and_which_attempt_it_is(site: Site) -> None:
     app = builtin_app(allow_exec=False, allow_targets=("127.0.0.0/8",), stop_grace_seconds=1)
     context = fake_context(run_id="run-7", attempt_no=2, fire_at=datetime(2026, 3, 1, 2, 30, tzinfo=UTC))
-    args = {"url": site.answer("/a"), "headers": {"Idempotency-Key": "forged"}}
+    args = {"url": site.answer("/a"), "headers": {"idempotency-key": "forged", "ROTA-RUN-ID": "forged", "X-A": "b"}}
 
     outcome = await run_task(app, "rota.http", args, context)
 
     ((_, _, headers, _),) = site.asked
     assert outcome.outcome == "succeeded"
+    assert "forged" not in headers.values()
+    assert headers["X-A"] == "b"
     named = {name: headers[name] for name in ("Idempotency-Key", "Rota-Run-Id", "Rota-Attempt", "Rota-Fire-At")}
     assert named == {
         "Idempotency-Key": "run-7",
