@@ -213,15 +213,15 @@ def test_a_manifest_is_compared_applied_and_pruned(up: UpProcess, cli: Cli, docu
 
 
 def test_many_new_schedules_are_applied_at_once(up: UpProcess, cli: Cli, document: Callable[[Any], str]) -> None:
-    names = [f"many-{number:04}" for number in range(1_100)]
+    names = [f"many-{number:03}" for number in range(120)]
     many = document({"schedules": [{**SCHEDULE, "name": name} for name in names]})
     one = document({"schedules": [{**SCHEDULE, "name": names[0]}]})
 
-    assert "1100 create" in cli("apply", "-f", many, "--prune", "many").err
-    stored = [one["name"] for one in cli("schedule", "list", "-n", "2000", "-o", "json").json["items"]]
+    assert "120 create" in cli("apply", "-f", many, "--prune", "many").err
+    stored = [one["name"] for one in cli("schedule", "list", "-n", "200", "-o", "json").json["items"]]
     assert stored == names
-    assert "1100 unchanged" in cli("apply", "-f", many, "--prune", "many").err
-    assert "1099 delete" in cli("apply", "-f", one, "--prune", "many").err
+    assert "120 unchanged" in cli("apply", "-f", many, "--prune", "many").err
+    assert "119 delete" in cli("apply", "-f", one, "--prune", "many").err
     up.delete_schedules()
 
 
@@ -342,12 +342,10 @@ def test_verbs_are_completed() -> None:
 def test_a_fresh_database_gets_its_first_token_by_bootstrap(empty_database: ClonedDatabase, tmp_path: Path) -> None:
     environment = {"ROTA_DATABASE_URL": empty_database.admin_url}
     with_port = ("server", "--port", "0")
-    assert rota("migrate", environment=environment).code == 0
-    assert rota("migrate", "--check", environment=environment).out == "pending: nothing\n"
-
     said = rota("bootstrap", environment=environment)
 
     assert said.code == 0, said.err
+    assert rota("migrate", "--check", environment=environment).out == "pending: nothing\n"
     assert rota("bootstrap", environment=environment).code == 1
     assert rota("bootstrap", "--another", environment=environment).json["token"] != said.json["token"]
     with subprocess.Popen(

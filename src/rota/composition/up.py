@@ -29,7 +29,7 @@ from rota.composition.server import RunningServer, prepare_schema, running_serve
 from rota.composition.serving import HttpServer
 from rota.composition.stopping import stop_requested
 from rota.composition.worker_child import ChildOptions, WorkerChild
-from rota.domain.errors import DomainError
+from rota.domain.errors import DomainError, Unavailable
 from rota.domain.page import PageRequest
 from rota.domain.problems import FieldProblem
 from rota.ports.clock import Clock
@@ -40,8 +40,11 @@ from rota.storage.postgres.logins import DatabaseUrls
 from rota.telemetry.logs import configure_logs
 
 ACTOR_NAME = "rota up"
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 LOOPBACK_TARGETS = ("127.0.0.0/8", "::1/128")
 DRAIN_SECONDS_MAX = 40.0
+MEGABYTE = 1_048_576
+FREE_BYTES_MIN = 200 * MEGABYTE
 
 
 class _Place(Struct, frozen=True):
@@ -49,6 +52,7 @@ class _Place(Struct, frozen=True):
 
     data_dir: Path
     url: str
+    listens_on: str
     sign_in_url: str
     database: str
     sample_count: int
@@ -66,6 +70,15 @@ def _explained(data_dir: Path) -> Generator[None]:
     """A file system that refuses is no defect of ours: it is told in words, with a remedy."""
     try:
         yield
+    except Unavailable as failed:
+        if not data_dir.exists() or (free := shutil.disk_usage(data_dir).free) >= FREE_BYTES_MIN:
+            raise
+        problem = FieldProblem(
+            "--data-dir",
+            f"{data_dir} has {free // MEGABYTE} MB of free space: {failed.detail}",
+            f"make room for {FREE_BYTES_MIN // MEGABYTE} MB, or choose another directory with --data-dir DIR",
+        )
+        raise DomainError("UNAVAILABLE", f"there is too little room in {data_dir}", [problem]) from failed
     except OSError as refused:
         place = refused.filename or data_dir
         problem = FieldProblem(
@@ -141,6 +154,7 @@ async def _first_steps(flags: UpFlags, http: HttpServer, server: RunningServer) 
     return _Place(
         data_dir=flags.data_dir,
         url=http.url,
+        listens_on=flags.host,
         sign_in_url=f"{http.url}/login?code={application.sign_in_codes.issue(token)}",
         database="the database of --database-url" if flags.database.url else f"PostgreSQL in {flags.data_dir}",
         sample_count=sample_count,
@@ -197,6 +211,8 @@ def _announce(place: _Place) -> None:
         f"  context         {place.data_dir / CONTEXT_FILE}   (address and token, for the CLI)",
         f"  try             {reach}",
     ]
+    if place.listens_on not in LOOPBACK_HOSTS:
+        lines.append(f"  listens on      {place.listens_on}   (other machines reach it, unencrypted)")
     if place.sample_count:
         lines.append(f"  sample          {place.sample_count} schedules to watch")
     lines += [
