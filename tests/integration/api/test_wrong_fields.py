@@ -85,7 +85,8 @@ WRONG: dict[type[Struct], dict[str, list[object]]] = {
         "headers": [{"bad header": "x"}, {"x": "a\nb"}, [], {"x": 1}],
         "body": [BIG],
     },
-    RunPolicy: RUN_POLICY,
+    # A run that was asked for has no schedule whose turn it could take.
+    RunPolicy: {**RUN_POLICY, "serial": [True, "yes"]},
     RunRequest: {
         "task": ["", "not a task!", 5],
         "args": [[], {"big": BIG}],
