@@ -21,11 +21,6 @@ class Breakage(Struct, frozen=True):
 
 
 BREAKAGES: dict[str, tuple[Breakage, ...]] = {
-    # A stale settlement is accepted: whoever was given up may still end the run.
-    "any-token": (
-        Breakage(f"{QUERIES}/live_runs/settle_batch.sql", "AND v.attempt_token = g.token", ""),
-        Breakage(f"{QUERIES}/live_runs/settle_batch.sql", "AND l.attempt_token = g.token", ""),
-    ),
     # A trigger advances, and now and then the run is not born.
     "forgets-runs": (
         Breakage(
