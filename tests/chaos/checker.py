@@ -17,6 +17,8 @@ UNSUCCESSFUL_OUTCOMES = frozenset({"failed", "timed_out", "lost", "cancelled"})
 
 FULL_SECONDS = 180
 FIRES_MIN, FAULTS_MIN, TAKEOVERS_MIN, RESCUES_MIN = 30_000, 30, 5, 5
+# Handlers take 6 s at most, a freeze 8, a lease 3.5: whatever is held for longer was forgotten.
+HELD_SECONDS_MAX = 30.0
 # A frozen machine that wakes needs a moment to learn that its time is over.
 THAW_SECONDS = 2.0
 
@@ -158,6 +160,15 @@ def one_attempt_holds_at_a_time(facts: Facts) -> Iterator[Violation]:
                 )
 
 
+def no_attempt_is_forgotten(facts: Facts) -> Iterator[Violation]:
+    """A run that is held is worked on, or taken back: it does not wait for its time-out."""
+    spans = [(one.run_id, one.started_us, one.finished_us) for one in facts.attempts]
+    spans += [(run.id, run.started_us, run.finished_us) for run in facts.runs if run.started_us and run.finished_us]
+    for name, started_us, finished_us in spans:
+        if (seconds := (finished_us - started_us) / 1e6) > HELD_SECONDS_MAX:
+            yield Violation("forgotten", name, f"held for {seconds:.1f} s")
+
+
 def ends_are_told_by_their_own_attempt(facts: Facts) -> Iterator[Violation]:
     """The stored result names the attempt that returned it: another number means a stale token was accepted."""
     for run in facts.runs:
@@ -245,6 +256,7 @@ CHECKS = (
     each_trigger_is_done,
     attempts_are_told_without_gaps,
     one_attempt_holds_at_a_time,
+    no_attempt_is_forgotten,
     ends_are_told_by_their_own_attempt,
     each_success_did_its_work,
     each_effect_is_of_a_recorded_attempt,

@@ -142,6 +142,8 @@ BUGS: dict[str, tuple[str, Bug]] = {
     "an attempt belongs to no run": ("attempt of no run", and_attempt(AttemptFact("gone", 1, "w1", "lost", 0, 1))),
     "two attempts hold a run at once": ("held twice", change_attempt(2, started_us=3 * SECOND)),
     "a run succeeds before its last failure": ("held twice", change_attempt(2, finished_us=5 * SECOND)),
+    "a lost attempt is found only by its time-out": ("forgotten", change_attempt(1, started_us=-31 * SECOND)),
+    "a success was long forgotten": ("forgotten", change_run(PLAIN, finished_us=39 * SECOND)),
     "a stale token ends a run": ("stale end", change_run(TROUBLED, result_attempt=1)),
     "a success has no result": ("stale end", change_run(PLAIN, result_attempt=None)),
     "a success did nothing": ("success without effect", without_effect(PLAIN)),
