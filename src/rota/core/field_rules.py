@@ -16,6 +16,11 @@ Problems: TypeAlias = Iterator[FieldProblem]
 
 # What PostgreSQL's jsonb, and any reader, can hold.
 JSON_DEPTH_MAX = 64
+# Less than this cannot become too much, whatever its numbers are.
+EXPONENTS_UNSEEN_BYTES_MAX = 4_096
+
+_JSON_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+_EXPONENT = re.compile(rb"[eE][+-]?(\d+)")
 
 
 class TextRule(Struct, frozen=True):
@@ -89,10 +94,32 @@ def json_problems(field: str, value: object, bytes_max: int) -> Problems:
     if unfit is not None:
         yield FieldProblem(field, unfit, "send only JSON values, with texts that PostgreSQL can store")
         return
-    size = len(json.encode(value))
+    size = stored_json_bytes(json.encode(value))
     if size > bytes_max:
         remedy = f"send at most {bytes_max} bytes; store large data elsewhere and pass a reference"
         yield FieldProblem(field, f"is {size} bytes as JSON", remedy)
+
+
+def stored_json_bytes(encoded: bytes) -> int:
+    """The size of JSON as readers get it back. PostgreSQL keeps numbers as decimals and writes each of them out: of
+    "1e308" it makes 309 digits, so that an answer could be sixty times what was sent.
+    """
+    if len(encoded) <= EXPONENTS_UNSEEN_BYTES_MAX:
+        return len(encoded)
+    return len(encoded) + sum(int(found[1]) for found in _EXPONENT.finditer(_JSON_TEXT.sub(b"", encoded)))
+
+
+def is_nested_deeper(value: object, levels: int) -> bool:
+    """Whether a value decoded from JSON is; a scalar has no level."""
+    pending: list[tuple[object, int]] = [(value, 0)]
+    while pending:
+        item, depth = pending.pop()
+        if isinstance(item, dict | list):
+            if depth >= levels:
+                return True
+            parts = item.values() if isinstance(item, dict) else item  # pyright: ignore[reportUnknownVariableType]
+            pending.extend((part, depth + 1) for part in parts)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return False
 
 
 def _first_unfit(value: object) -> str | None:

@@ -1,4 +1,7 @@
-"""The words between the supervisor and its executors: frames of four bytes of length and one msgpack message.
+"""The words between the supervisor and its executors: frames of four bytes of length and one message in JSON.
+
+JSON, because arguments are: what a store keeps as JSON (integers of any size, say) must reach the handler, whatever it
+is. A message that could not be encoded would cost the whole worker.
 
 Attempts are named by `key`, a number that the session gives out once: a run that timed out here can be claimed here
 again while the first handler still lives, so neither run id nor token would be unique.
@@ -141,7 +144,7 @@ FromExecutor: TypeAlias = Ready | LoadFailed | Begun | Withdrawn | Lines | Ended
 
 Message = TypeVar("Message")
 
-_ENCODER = msgspec.msgpack.Encoder()
+_ENCODER = msgspec.json.Encoder()
 
 
 def encode_frame(message: ToExecutor | FromExecutor) -> bytes:
@@ -154,7 +157,7 @@ def encode_frame(message: ToExecutor | FromExecutor) -> bytes:
 class FrameReader(Generic[Message]):
     """Cuts a byte stream into messages. Holds the unfinished rest; a frame beyond the bound is refused."""
 
-    def __init__(self, decoder: "msgspec.msgpack.Decoder[Message]") -> None:
+    def __init__(self, decoder: "msgspec.json.Decoder[Message]") -> None:
         self._decoder = decoder
         self._rest = bytearray()
 
@@ -174,8 +177,8 @@ class FrameReader(Generic[Message]):
 
 
 def frames_to_executor() -> FrameReader[ToExecutor]:
-    return FrameReader(msgspec.msgpack.Decoder(ToExecutor))
+    return FrameReader(msgspec.json.Decoder(ToExecutor))
 
 
 def frames_from_executor() -> FrameReader[FromExecutor]:
-    return FrameReader(msgspec.msgpack.Decoder(FromExecutor))
+    return FrameReader(msgspec.json.Decoder(FromExecutor))

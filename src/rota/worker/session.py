@@ -123,7 +123,7 @@ def _on_claimed(session: Session, event: Claimed, now: float) -> Effects:
         facts = facts_of(session, claimed)
         is_process = facts is not None and facts.kind == "process"
         attempt = AttemptState(session.last_key, with_task_policy(claimed, facts), is_process)
-        attempt.hard_at = now + attempt.claimed.policy.timeout_seconds
+        attempt.hard_at = now + max(attempt.claimed.policy.timeout_seconds, session.limits.unbegun_seconds_min)
         session.attempts[attempt.key] = attempt
 
 

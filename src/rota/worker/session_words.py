@@ -11,12 +11,16 @@ from rota.worker.protocol import AttemptOrder, StopReason, TaskFacts
 class SessionLimits(Struct, frozen=True):
     """`slots` bounds the runs held at a time, `executors` the pool of processes they run in (those that are being
     retired come on top, at most as many again).
+
+    An attempt that has not begun within its time-out is given up, but not before `unbegun_seconds_min`: a process may
+    take longer to start than a handler may run. It is less than the leader's grace, so that we speak first.
     """
 
     slots: int
     executors: int
     stop_grace_seconds: float = 3.0
     begin_seconds_max: float = 5.0
+    unbegun_seconds_min: float = 8.0
     retire_seconds_max: float = 30.0
     drain_seconds: float = 30.0
     restart_seconds_base: float = 0.1

@@ -1,20 +1,24 @@
 """From what a handler returned or raised to the outcome of its attempt: the only place that decides it.
 
-Results are encoded once, here, by the process that has them.
+Results are encoded once, here, by the process that has them. Whatever a handler returned or raised, its verdict is one
+that the wire, the store and the API can carry.
 """
 
 import asyncio
 import traceback
+from math import isfinite
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from rota.core.field_rules import JSON_DEPTH_MAX, is_nested_deeper, stored_json_bytes
 from rota.domain.run import AttemptOutcome, RunError
 from rota.worker.outcomes import Cancel, Failure, NonRetryable, Retry
 
 RESULT_BYTES_MAX = 256 * 1024
 MESSAGE_CHARS_MAX = 2_000
 TRACEBACK_CHARS_MAX = 16_000
+TYPE_CHARS_MAX = 200
 
 _RESULTS = msgspec.json.Encoder()
 
@@ -35,42 +39,75 @@ def verdict_on_return(value: object) -> Verdict:
         return Verdict("succeeded", "null")
     try:
         encoded = _RESULTS.encode(value)
-    except (TypeError, ValueError, RecursionError) as problem:
-        return _unstorable(f"the result, a {type(value).__qualname__}, cannot be stored as JSON: {problem}")
-    if len(encoded) > RESULT_BYTES_MAX:
-        return _unstorable(
-            f"the result has {len(encoded)} bytes of JSON, at most {RESULT_BYTES_MAX} are kept; "
+        problem = _result_problem(encoded)
+    except (TypeError, ValueError, RecursionError) as wrong:
+        return _unstorable(f"the result, a {type(value).__qualname__}, cannot be stored as JSON: {wrong}")
+    return Verdict("succeeded", encoded.decode()) if problem is None else _unstorable(problem)
+
+
+def _result_problem(encoded: bytes) -> str | None:
+    size = len(encoded) if len(encoded) > RESULT_BYTES_MAX else stored_json_bytes(encoded)
+    if size > RESULT_BYTES_MAX:
+        return (
+            f"the result has {size} bytes of JSON, at most {RESULT_BYTES_MAX} are kept; "
             "store it elsewhere and return where it is"
         )
-    return Verdict("succeeded", encoded.decode())
+    # Only where there are brackets enough is it worth looking inside.
+    brackets_count = encoded.count(b"[") + encoded.count(b"{")
+    if brackets_count > JSON_DEPTH_MAX and is_nested_deeper(msgspec.json.decode(encoded), JSON_DEPTH_MAX):
+        return f"the result is nested deeper than {JSON_DEPTH_MAX} levels; flatten it, or return it as text"
+    return None
 
 
 def verdict_on_raise(raised: BaseException) -> Verdict:
     if isinstance(raised, Cancel | asyncio.CancelledError):
-        message = str(raised) or "the handler was cancelled"
-        return Verdict("cancelled", error=RunError(message, type=_qualified(raised), retryable=False))
+        message = _text_of(raised) or "the handler was cancelled"
+        return Verdict(
+            "cancelled", error=RunError(storable(message, MESSAGE_CHARS_MAX), type=_qualified(raised), retryable=False)
+        )
     return Verdict("failed", error=_raised(raised))
 
 
 def _raised(raised: BaseException) -> RunError:
     delay = raised.delay_seconds if isinstance(raised, Retry) else None
-    return RunError(
-        message=storable(str(raised) or type(raised).__name__, MESSAGE_CHARS_MAX),
-        type=_qualified(raised),
-        traceback="" if isinstance(raised, Retry) else _traceback(raised),
-        retryable=not isinstance(raised, NonRetryable),
-        retry_after_seconds=delay,
+    return _well_formed(
+        RunError(
+            message=storable(_text_of(raised) or type(raised).__name__, MESSAGE_CHARS_MAX),
+            type=_qualified(raised),
+            traceback="" if isinstance(raised, Retry) else _traceback(raised),
+            retryable=not isinstance(raised, NonRetryable),
+            retry_after_seconds=delay,
+        )
     )
 
 
 def _returned(failure: Failure) -> RunError:
-    return RunError(
-        message=storable(failure.message, MESSAGE_CHARS_MAX),
-        type="Failure",
-        failure_class=failure.failure_class,
-        retryable=failure.retryable,
-        retry_after_seconds=failure.retry_after_seconds,
+    return _well_formed(
+        RunError(
+            message=storable(str(failure.message), MESSAGE_CHARS_MAX),
+            type="Failure",
+            failure_class=failure.failure_class,
+            retryable=failure.retryable,
+            retry_after_seconds=failure.retry_after_seconds,
+        )
     )
+
+
+def _well_formed(error: RunError) -> RunError:
+    """Handlers are not checked by a type checker: what they say beside the message may be of any type."""
+    try:
+        checked = msgspec.convert(structs.asdict(error), RunError)
+    except msgspec.ValidationError as wrong:
+        named = str(wrong).rpartition("`$.")[2].rstrip("`")
+        message = f"{error.message} ({named} is not what it must be: {str(wrong).partition(' - at')[0]})"
+        return RunError(storable(message, MESSAGE_CHARS_MAX), error.type, error.traceback, "config")
+    after = checked.retry_after_seconds
+    return structs.replace(checked, retry_after_seconds=None) if after is not None and not isfinite(after) else checked
+
+
+def _text_of(raised: BaseException) -> str:
+    """What `str` says; the interpreter's own words where an exception cannot tell its text."""
+    return str(traceback.TracebackException(type(raised), raised, None))
 
 
 def _unstorable(message: str) -> Verdict:
@@ -85,7 +122,8 @@ def _traceback(raised: BaseException) -> str:
 
 def _qualified(raised: BaseException) -> str:
     kind = type(raised)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return storable(name, TYPE_CHARS_MAX)
 
 
 def storable(text: str, chars_max: int) -> str:

@@ -149,6 +149,14 @@ def test_arguments_that_cannot_be_stored_are_refused(args: dict[str, Any]) -> No
     assert_one_problem(validate_draft(changed(draft(), target=TaskTarget("report", args))), "target.args")
 
 
+def test_numbers_count_with_all_the_digits_that_readers_get_back() -> None:
+    found = validate_draft(changed(draft(), target=TaskTarget("report", {"a": [1e300] * 1_000})))
+    assert_one_problem(found, "target.args")
+    assert "bytes as JSON" in found[0].problem
+    assert not validate_draft(changed(draft(), target=TaskTarget("report", {"a": [1e300] * 100})))
+    assert not validate_draft(changed(draft(), target=TaskTarget("report", {"a": ["1e300"] * 1_000})))
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -3,9 +3,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rota.domain.errors import Bug
+from rota.domain.ids import RunId, TenantId
 from rota.domain.run import RunError
+from rota.domain.targets import HttpTarget, Target, TaskTarget
 from rota.worker.protocol import (
     FRAME_BYTES_MAX,
+    AttemptOrder,
+    Begin,
     Begun,
     Ended,
     FromExecutor,
@@ -14,6 +18,7 @@ from rota.worker.protocol import (
     TaskFacts,
     encode_frame,
     frames_from_executor,
+    frames_to_executor,
 )
 
 MESSAGES: list[FromExecutor] = [
@@ -33,6 +38,16 @@ def test_messages_survive_any_cutting_of_the_stream(cuts: list[int]) -> None:
         seen += frames.feed(stream[:cut])
         stream = stream[cut:]
     assert [*seen, *frames.feed(stream)] == MESSAGES
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**308, 1e308, 5e-324])
+def test_numbers_of_any_size_reach_the_handler(number: float) -> None:
+    """A store keeps 1e20 as an integer of 21 digits; an order that could not be encoded would end the worker."""
+    targets: tuple[Target, ...] = (TaskTarget("a", {"n": number}), HttpTarget("https://x.example/", body=[number]))
+    for target in targets:
+        order = AttemptOrder(1, RunId("r"), TenantId("t"), 1, target, 60.0)
+        (begin,) = frames_to_executor().feed(encode_frame(Begin((order,))))
+        assert begin == Begin((order,))
 
 
 def test_a_frame_beyond_the_bound_is_refused_on_both_sides() -> None:
