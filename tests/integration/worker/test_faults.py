@@ -252,14 +252,18 @@ async def test_a_thawed_supervisor_has_its_completions_refused_and_begins_anew(h
 
 async def test_a_killed_supervisor_takes_its_executors_and_commands_along(house: House) -> None:
     worker = house.start_process(allow_exec=True)
-    command = await house.one("rota.exec", args={"command": f"echo $$ > {house.marks}/command; sleep 1000 & wait"})
+    script = f"sleep 1000 & echo $$ > {house.marks}/command; echo begun; wait"
+    command = await house.one("rota.exec", args={"command": script})
     await house.marked("ignore_cancellation")
     (handler,) = await house.began()
     (shell,) = await house.began("command")
+    # An executor tells of a command before it tells of its output: once a line is stored, the warden knows the command.
+    await wait_until(lambda: house.lines(command), what="the command's first line")
     sleepers = psutil.Process(int(shell)).children()
 
     worker.signal(signal.SIGKILL)
 
+    assert sleepers
     victims = [int(handler), int(shell), *(each.pid for each in sleepers)]
     await wait_until(lambda: not any(is_alive(pid) for pid in victims), 5, "the end of everything below it")
     assert (await house.run(command)).state == "running"
