@@ -11,6 +11,7 @@ from rota.domain.problems import FieldProblem
 
 PROBLEM_CONTENT_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:rota:error:"
+PROBLEMS_SHOWN_MAX = 100
 RATE_LIMITED_RETRY_AFTER_SECONDS = 5
 
 _NOT_FOUND_DETAIL = "what the path names does not exist, or is not the token's to see"
@@ -18,7 +19,10 @@ _BUG_DETAIL = "Rota failed in a way that its code rules out; the log has the res
 
 
 class Problem(Struct, frozen=True):
-    """The body of every answer that is not a success. `errors` name the fields at fault, each with its remedy."""
+    """The body of every answer that is not a success. `errors` name the fields at fault, each with its remedy.
+
+    They are at most 100; `detail` says how many there were.
+    """
 
     type: str
     title: str
@@ -44,7 +48,7 @@ def describe(error: BaseException, request_id: str, instance: str) -> Failure:
     detail = error.detail if isinstance(error, RotaError) and code != "INTERNAL" else _BUG_DETAIL
     if code == "NOT_FOUND":
         detail = _NOT_FOUND_DETAIL
-    problems = error.problems if isinstance(error, DomainError) else ()
+    problems = error.problems[:PROBLEMS_SHOWN_MAX] if isinstance(error, DomainError) else ()
     problem = Problem(
         TYPE_PREFIX + code.lower(),
         meaning.title,

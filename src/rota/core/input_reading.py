@@ -17,6 +17,9 @@ from rota.domain.problems import FieldProblem
 
 Wanted = TypeVar("Wanted")
 
+# So much of what was sent is quoted back.
+QUOTED_CHARS_MAX = 100
+
 _LOCATED = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(?P<name>[^`]+)`$")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>[^`]+)`$")
@@ -71,7 +74,7 @@ def _value_problem(what: str, known_words: frozenset[str]) -> tuple[str, str]:
         return f"must be {wrong_type['wanted']}{got}", f"send a value of type {wrong_type['wanted']}"
     if wrong_word:
         words = ", ".join(sorted(known_words)) or "those that the API description lists"
-        return f"{wrong_word['word']!r} is not a known word", f"use one of: {words}"
+        return f"{wrong_word['word'][:QUOTED_CHARS_MAX]!r} is not a known word", f"use one of: {words}"
     return what, "send a value that the API description allows"
 
 

@@ -135,7 +135,7 @@ def invalid_input(problems: Sequence[FieldProblem]) -> DomainError:
         raise Bug("invalid_input without a problem")
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return DomainError("INVALID_INPUT", f"{first.field}: {first.problem}{more}", problems)
+    return DomainError("INVALID_INPUT", f"{first.field or 'the body'}: {first.problem}{more}", problems)
 
 
 def not_found(kind: str, name: str) -> DomainError:

@@ -115,6 +115,23 @@ def test_a_wrong_parameter_is_named_with_a_remedy(raw: bytes, field: str) -> Non
     assert refused.problems[0].remedy
 
 
+@pytest.mark.parametrize(
+    "time", [b"0001-01-01T00:00:00Z", b"1970-01-01T00:00:00%2B14:00", b"9999-12-31T23:59:59-23:59"]
+)
+def test_a_time_of_creation_that_no_run_can_have_is_refused(time: bytes) -> None:
+    query = read_query(named("list_runs"), b"created_after=" + time, ACME)
+    assert isinstance(query, RunQuery)
+    with pytest.raises(DomainError, match="outside the years 1970 to 2199") as refused:
+        query.filter()
+    assert refused.value.problems[0].field == "created_after"
+
+
+def test_a_wrong_word_is_quoted_in_part() -> None:
+    (problem,) = refusal_of_query(b"state=" + b"x" * 5_000).problems
+    assert "'xxx" in problem.problem
+    assert len(problem.problem) < 200
+
+
 def test_every_wrong_parameter_is_told_at_once() -> None:
     assert [one.field for one in refusal_of_query(b"limit=0&offset=x&nope=1").problems] == ["limit", "nope", "offset"]
 

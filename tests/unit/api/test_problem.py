@@ -1,7 +1,7 @@
 import pytest
 
-from rota.api.problem import describe
-from rota.domain.errors import CATALOGUE, Bug, DomainError, Stale, Unavailable, not_found
+from rota.api.problem import PROBLEMS_SHOWN_MAX, describe
+from rota.domain.errors import CATALOGUE, Bug, DomainError, Stale, Unavailable, invalid_input, not_found
 from rota.domain.problems import FieldProblem
 
 
@@ -29,6 +29,17 @@ def test_what_is_unknown_and_what_is_anothers_read_the_same() -> None:
     one = describe(not_found("schedule", "1"), "r1", "/x")
     other = describe(not_found("row of globex", "2"), "r1", "/x")
     assert one == other
+
+
+def test_of_many_problems_the_first_are_shown_and_all_are_counted() -> None:
+    problems = [FieldProblem(f"[{place}].task", "is missing", "name a task") for place in range(10_000)]
+    problem = describe(invalid_input(problems), "r1", "/x").problem
+    assert problem.errors == tuple(problems[:PROBLEMS_SHOWN_MAX])
+    assert problem.detail == "[0].task: is missing (and 9999 more)"
+
+
+def test_a_problem_of_the_whole_body_says_so() -> None:
+    assert invalid_input([FieldProblem("", "has 0 runs", "send some")]).detail == "the body: has 0 runs"
 
 
 def test_an_outage_says_when_to_come_back() -> None:

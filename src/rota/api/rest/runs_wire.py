@@ -1,6 +1,6 @@
 """Runs on the wire. A run is asked for by `task` and `args`, or by a whole `target`."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct, field
@@ -16,6 +16,8 @@ from rota.domain.targets import Target, TaskTarget
 from rota.ports.run_store import RunFilter
 from rota.services.acting import Actor
 
+CREATED_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+CREATED_END = datetime(2200, 1, 1, tzinfo=UTC)
 UUID_PATTERN = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 RunView: TypeAlias = Run
@@ -42,7 +44,7 @@ class RunsEnqueued(Struct, frozen=True):
 
 
 class RunQuery(PageQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """All given conditions must hold; newest first."""
+    """All given conditions must hold; newest first. Ids hold the time of creation, and know no year before 1970."""
 
     schedule_id: Annotated[str, Meta(pattern=UUID_PATTERN)] | None = None
     state: RunState | None = None
@@ -51,6 +53,9 @@ class RunQuery(PageQuery, frozen=True, forbid_unknown_fields=True, kw_only=True)
     created_after: Annotated[datetime, Meta(tz=True)] | None = None
 
     def filter(self) -> RunFilter:
+        if self.created_after is not None and not CREATED_FIRST <= self.created_after < CREATED_END:
+            problem = f"lies outside the years {CREATED_FIRST.year} to {CREATED_END.year - 1}"
+            raise invalid_input([FieldProblem("created_after", problem, "send a time within them, or leave it out")])
         schedule_id = None if self.schedule_id is None else ScheduleId(self.schedule_id)
         return RunFilter(schedule_id, self.state, self.task, self.queue, self.created_after)
 
