@@ -20,7 +20,7 @@ from typing import Any
 from rota.domain.errors import Bug
 from rota.domain.run import RunError
 from rota.worker.protocol import AttemptOrder
-from rota.worker.session_attempts import facts_of, not_begun, order, settle, with_task_policy
+from rota.worker.session_attempts import facts_of, needs_own_process, not_begun, order, settle, with_task_policy
 from rota.worker.session_executors import kill, reap, replenish, restart_delay, retire, spare, start_executor
 from rota.worker.session_state import NEVER, AttemptState, ExecutorState, Session
 from rota.worker.session_words import (
@@ -121,8 +121,7 @@ def _on_claimed(session: Session, event: Claimed, now: float) -> Effects:
     for claimed in event.runs:
         session.last_key += 1
         facts = facts_of(session, claimed)
-        is_process = facts is not None and facts.kind == "process"
-        attempt = AttemptState(session.last_key, with_task_policy(claimed, facts), is_process)
+        attempt = AttemptState(session.last_key, with_task_policy(claimed, facts), needs_own_process(claimed, facts))
         attempt.hard_at = now + max(attempt.claimed.policy.timeout_seconds, session.limits.unbegun_seconds_min)
         session.attempts[attempt.key] = attempt
 

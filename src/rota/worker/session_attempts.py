@@ -13,6 +13,10 @@ from rota.worker.session_words import Effect, GiveBack, Settle
 
 Effects = Iterator[Effect]
 
+# So many attempts lost, and the next one gets a process of its own. One is no ground for suspicion: a worker that dies
+# loses all that it holds, and as many processes as that would be slow to start.
+LOSSES_SUSPECT = 2
+
 
 def settle(
     session: Session,
@@ -66,6 +70,11 @@ def with_task_policy(claimed: ClaimedRun, facts: TaskFacts | None) -> ClaimedRun
     if facts.retry is not None and policy.retry == RetryPolicy():
         policy = replace(policy, retry=facts.retry)
     return replace(claimed, policy=policy)
+
+
+def needs_own_process(claimed: ClaimedRun, facts: TaskFacts | None) -> bool:
+    """The task wants it, or it is lost again and again: then it takes nobody along any more, and nobody takes it."""
+    return claimed.losses_count >= LOSSES_SUSPECT or (facts is not None and facts.kind == "process")
 
 
 def facts_of(session: Session, claimed: ClaimedRun) -> TaskFacts | None:

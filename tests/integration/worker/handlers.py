@@ -99,6 +99,13 @@ def exit_process(marks: str) -> None:
     os._exit(3)
 
 
+@app.task(name="until_told")
+async def until_told(marks: str) -> None:
+    mark(marks, "innocent_began")
+    while not Path(marks, "told").exists():
+        await asyncio.sleep(0.05)
+
+
 @app.task(name="kill_self_once")
 def kill_self_once(ctx: Context, marks: str) -> int:
     mark(marks, "began")

@@ -131,6 +131,21 @@ async def test_a_handler_that_ends_its_process_is_lost_a_bounded_number_of_times
     assert attempts[0].error.message == "its process ended: exit code 3"
 
 
+async def test_handlers_that_crash_again_and_again_do_not_fail_their_neighbours(house: House) -> None:
+    await house.start()
+    innocent = await house.marked("until_told", retry=ONCE)
+    await house.began("innocent_began")
+    for _ in range(3):
+        crasher = await house.marked("exit_process", retry=ONCE)
+        assert (await house.ended(crasher, 30)).reason == "lost with its worker 3 times; at most 3"
+
+    (house.marks / "told").touch()
+    run = await house.ended(innocent, 20)
+
+    assert run.state == "succeeded"
+    assert len(await house.attempts(innocent)) in {2, 3}
+
+
 async def test_a_killed_executor_costs_its_runs_an_attempt_and_no_more(house: House) -> None:
     await house.start()
     killing = await house.marked("kill_self_once", retry=AT_ONCE)

@@ -1,5 +1,8 @@
 """The time before an attempt begins is not the handler's: it does not count against its time-out."""
 
+import pytest
+from msgspec.structs import replace
+
 from rota.domain.policies import RunPolicy
 from rota.services.rescuing import OVERDUE_GRACE_SECONDS
 from rota.worker.session_words import (
@@ -35,6 +38,16 @@ def test_a_short_time_out_does_not_pass_while_another_handler_blocks_the_loop() 
     desk.tell(AttemptsBegun(again.executor, (1,)))
     assert outcomes(desk.tell(AttemptEnded(again.executor, 1, "succeeded"))) == [(1, "succeeded")]
     assert [settled.outcome for settled in only(Settle, desk.effects)] == ["succeeded"]
+
+
+@pytest.mark.parametrize(("losses_count", "is_alone"), [(0, False), (1, False), (2, True), (7, True)])
+def test_what_was_lost_twice_gets_a_process_of_its_own(losses_count: int, is_alone: bool) -> None:
+    desk = Desk().ready()
+    effects = desk.tell(Claimed((replace(claimed(1), losses_count=losses_count),), 4))
+    assert (len(only(StartExecutor, effects)), len(only(BeginAttempts, effects))) == (is_alone, not is_alone)
+    if is_alone:
+        (start,) = only(StartExecutor, effects)
+        assert only(BeginAttempts, desk.tell(ExecutorReady(start.executor, FACTS)))[0].executor == start.executor
 
 
 def test_what_never_begins_is_given_up_before_the_leader_takes_it_away() -> None:
