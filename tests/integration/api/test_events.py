@@ -1,3 +1,4 @@
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
@@ -7,6 +8,7 @@ from rota.api.rest.wiring import ApiOptions
 from rota.domain.event import EventDraft
 from tests.integration.api.raw_asgi import exchange
 from tests.integration.api.world import GLOBEX, SCHEDULE, World, store_now
+from tests.support.waiting import wait_until
 
 
 async def test_what_happened_is_listed_newest_first_by_every_filter(world: World) -> None:
@@ -105,3 +107,20 @@ async def test_a_stream_beyond_the_limit_is_refused_with_a_time_to_come_back(wor
             assert other.status == (429 if options.streams_max == 1 else 200)
     async with exchange(app, "GET", "/api/v1/events/stream", world.auth()) as admitted:
         assert admitted.status == 200
+
+
+async def test_streams_that_come_at_once_are_no_more_than_the_limit(world: World) -> None:
+    app, over = create_app(world.ports, ApiOptions(streams_per_tenant_max=2)), asyncio.Event()
+    told: list[str] = []
+
+    async def follow() -> None:
+        async with exchange(app, "GET", "/api/v1/events/stream", world.auth()) as stream:
+            await stream.until(lambda one: one.ended or b"retry" in one.body)
+            told.append("refused" if b"RATE_LIMITED" in stream.body else "admitted")
+            await over.wait()
+
+    followers = [asyncio.create_task(follow()) for _ in range(20)]
+    await wait_until(lambda: len(told) == 20, what="all are answered")
+    over.set()
+    await asyncio.gather(*followers)
+    assert (told.count("admitted"), told.count("refused")) == (2, 18)

@@ -46,25 +46,31 @@ def stream(call: Call[Any, Any], look: Callable[[], Awaitable[Turn]]) -> StreamA
 
 
 async def _frames(call: Call[Any, Any], look: Callable[[], Awaitable[Turn]]) -> AsyncIterator[str]:
+    """What goes wrong once the answer has begun is told by its last frame."""
+    try:
+        async with call.services.streams.held(call.tenant_id):
+            yield f"retry: {RETRY_MILLISECONDS}\n\n"
+            async for text in _turns(call, look):
+                yield text
+    except RotaError as error:
+        problem = describe(error, call.actor.request_id, "").problem
+        yield Frame(problem, event="error").text()
+
+
+async def _turns(call: Call[Any, Any], look: Callable[[], Awaitable[Turn]]) -> AsyncIterator[str]:
+    """Until the stream has ended, or the process stops."""
     services, clock = call.services, call.services.ports.clock
-    async with services.streams.held(call.tenant_id):
-        yield f"retry: {RETRY_MILLISECONDS}\n\n"
-        spoke_at = clock.monotonic_seconds()
-        while not services.streams.closing:
-            try:
-                await services.authenticator.authenticate(call.token_hash)
-                turn = await look()
-            except RotaError as error:
-                problem = describe(error, call.actor.request_id, "").problem
-                yield Frame(problem, event="error").text()
-                return
-            for frame in turn.frames:
-                spoke_at = clock.monotonic_seconds()
-                yield frame.text()
-            if turn.ended:
-                return
-            if clock.monotonic_seconds() - spoke_at >= services.options.stream_heartbeat_seconds:
-                spoke_at = clock.monotonic_seconds()
-                yield ": still here\n\n"
-            if not turn.again:
-                await clock.sleep(services.options.stream_poll_seconds)
+    spoke_at = clock.monotonic_seconds()
+    while not services.streams.closing:
+        await services.authenticator.authenticate(call.token_hash)
+        turn = await look()
+        for frame in turn.frames:
+            spoke_at = clock.monotonic_seconds()
+            yield frame.text()
+        if turn.ended:
+            return
+        if clock.monotonic_seconds() - spoke_at >= services.options.stream_heartbeat_seconds:
+            spoke_at = clock.monotonic_seconds()
+            yield ": still here\n\n"
+        if not turn.again:
+            await clock.sleep(services.options.stream_poll_seconds)

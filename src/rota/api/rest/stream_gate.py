@@ -40,7 +40,8 @@ class StreamGate:
 
     @asynccontextmanager
     async def held(self, tenant_id: TenantId) -> AsyncGenerator[None]:
-        """A place for as long as one stream lasts."""
+        """A place for as long as one stream lasts. Raises RATE_LIMITED: others may have come since the answer began."""
+        self.refuse_if_full(tenant_id)
         self._count(tenant_id, 1)
         try:
             yield
