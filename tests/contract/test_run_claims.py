@@ -46,7 +46,7 @@ async def test_a_claim_carries_all_that_executing_needs(runs: RunStores) -> None
     run = await runs.reader.get(GLOBEX, claimed.run_id)
 
     assert (claimed.tenant_id, claimed.target, claimed.policy) == (GLOBEX, wanted.target, policy)
-    assert (claimed.token, claimed.attempt_no, claimed.losses_count) == (1, 1, 0)
+    assert (claimed.token >> 32, claimed.attempt_no, claimed.losses_count) == (1, 1, 0)
     assert (claimed.schedule_id, claimed.fire_at, claimed.claimed_at) == (schedule_id, START, START)
     assert (run.state, run.worker_id, run.started_at, run.attempts_count) == ("running", worker_id, START, 1)
 
@@ -149,8 +149,17 @@ async def test_an_older_attempt_cannot_settle_what_a_newer_one_holds(runs: RunSt
     (refused,) = await runs.claims.settle_batch([success(old)])
     (accepted,) = await runs.claims.settle_batch([success(new)])
 
-    assert (new.token, new.attempt_no) == (2, 2)
+    assert (new.token > old.token, new.attempt_no) == (True, 2)
     assert (refused.accepted, accepted.accepted) == (False, True)
+
+
+async def test_two_workers_never_hold_a_run_under_one_token(runs: RunStores) -> None:
+    """Not even where the store forgot a claim, since an older backup was restored: tokens count from there again."""
+    _, forgotten = await runs.claim_one()
+    _, other = await runs.claim_one()
+
+    assert forgotten.token >> 32 == other.token >> 32
+    assert forgotten.token != other.token
 
 
 async def test_a_retry_waits_for_its_delay_by_the_stores_clock(runs: RunStores) -> None:
@@ -185,7 +194,7 @@ async def test_a_claim_that_is_given_back_keeps_its_place_and_counts_no_attempt(
 
     assert given_back == 1
     assert await runs.claims.give_back_batch([claimed]) == 0
-    assert [(c.run_id, c.attempt_no, c.token) for c in again] == [(claimed.run_id, 1, 2)]
+    assert [(c.run_id, c.attempt_no, c.token > claimed.token) for c in again] == [(claimed.run_id, 1, True)]
     assert not refused.accepted
 
 

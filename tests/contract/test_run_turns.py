@@ -248,7 +248,7 @@ class Race:
     def kind(self, claimed: ClaimedRun) -> str:
         """What becomes of it. By its place of birth, and only the first time is anything but its end."""
         kinds = ("gave back", "retried", "ended", "ended", "ended")
-        kind = kinds[self.places[claimed.run_id] % 5] if claimed.token == 1 else "ended"
+        kind = kinds[self.places[claimed.run_id] % 5] if claimed.token >> 32 == 1 else "ended"
         self.kinds.add(kind)
         return kind
 

@@ -4,8 +4,9 @@
 reason to try: every write proves the term's epoch inside its own transaction (design laws 2 and 3), so a mistaken
 belief costs a refused write and nothing else.
 
-**Identity.** A term is (lease name, epoch). `holder` is new in every process, so that a process that was restarted
-does not take its predecessor's term for its own. Epochs grow with each take-over and never fall.
+**Identity.** A term is (lease name, epoch, holder). `holder` is new in every process, so that a process that was
+restarted does not take its predecessor's term for its own. Epochs grow with each take-over; they fall only when the
+store itself does (a restored backup, a fail-over that lost commits), and then the holder still tells two terms apart.
 
 **Trust window.** A term is trusted until *request sent* + what the lease had left − margin, on the monotonic clock.
 Counted from the sending, because the store cannot have begun the lease earlier than that; an answer that was slow

@@ -8,10 +8,14 @@ from rota.domain.ids import Epoch
 
 
 class Fence(Struct, frozen=True):
-    """What every write under a lease proves inside its own transaction (design law 2)."""
+    """What every write under a lease proves inside its own transaction (design law 2).
+
+    The holder is compared, too: in a store that was restored or failed over, an epoch may be given out a second time.
+    """
 
     lease_name: str
     epoch: Epoch
+    holder: str
 
 
 class Lease(Struct, frozen=True):
@@ -26,4 +30,4 @@ class Lease(Struct, frozen=True):
 
     @property
     def fence(self) -> Fence:
-        return Fence(self.name, self.epoch)
+        return Fence(self.name, self.epoch, self.holder)

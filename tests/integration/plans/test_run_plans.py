@@ -104,7 +104,7 @@ async def apply_arguments(pool: Pool) -> tuple[object, ...]:
         [1] * LIMIT,
         ["false"] * LIMIT,
     ]
-    return ("firing", 1, *steps, "overlap", *([[]] * 19), *([[]] * 5))
+    return ("firing", 1, *steps, "overlap", *([[]] * 19), *([[]] * 5), "test")
 
 
 async def test_hot_statements_read_no_more_than_their_batch(

@@ -70,14 +70,14 @@ async def test_a_leader_of_an_older_epoch_fires_nothing(office: Office, test_clo
     schedule = await office.schedule(IntervalTrigger(every_seconds=60))
     await leading(office)
     await test_clock.advance(61)
-    deposed = FixedLeadership(Fence("leader", Epoch(0)))
+    deposed = FixedLeadership(Fence("leader", Epoch(0), "me"))
     summary = await Firing(office.firing, deposed, LoudWakeups()).fire_due()
 
     assert (summary.runs_created, deposed.refused) == (0, [Epoch(0)])
     assert await office.runs(schedule) == []
     plan = plan_firing(await office.firing.due_triggers(10))
     with pytest.raises(Stale):
-        await office.firing.apply(Fence("leader", Epoch(0)), plan)
+        await office.firing.apply(Fence("leader", Epoch(0), "me"), plan)
 
 
 async def test_skipped_firings_are_kept_with_their_reason(office: Office, test_clock: SettableClock) -> None:

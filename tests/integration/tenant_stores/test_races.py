@@ -33,7 +33,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.both_engines
 
-FENCE = Fence("firing", Epoch(1))
+FENCE = Fence("firing", Epoch(1), "leader")
 REVOKE = AuditEntry("root", "revoke", "tenant", "acme")
 DUE = START + timedelta(hours=1)
 NEXT = START + timedelta(hours=2)

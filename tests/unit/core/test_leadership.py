@@ -75,8 +75,8 @@ def test_an_early_tick_does_nothing() -> None:
 def test_our_lease_makes_it_leader_until_the_request_plus_the_lease_less_the_margin() -> None:
     state, effects = stepped(Standby(100.0, calling=True), AcquireAnswered(lease(), sent_at=100.0), 100.4)
 
-    assert effects == (Gained(Fence("leader", Epoch(7))),)
-    assert trusted_fence(state, 100.0 + TRUST - 0.001) == Fence("leader", Epoch(7))
+    assert effects == (Gained(Fence("leader", Epoch(7), "me")),)
+    assert trusted_fence(state, 100.0 + TRUST - 0.001) == Fence("leader", Epoch(7), "me")
     assert trusted_fence(state, 100.0 + TRUST) is None
 
 
@@ -171,14 +171,14 @@ def test_errors_drop_trust_only_at_its_deadline() -> None:
     assert trusted_fence(state, 102.0) is not None
 
     after, effects = stepped(changed(leading(100.0), calling=True), CallFailed(), 102.3)
-    assert effects == (Lost(Fence("leader", Epoch(7)), "it was not renewed in time"),)
+    assert effects == (Lost(Fence("leader", Epoch(7), "me"), "it was not renewed in time"),)
     assert after == Standby(102.3)
 
 
 def test_a_refusal_drops_trust_at_once() -> None:
     after, effects = stepped(changed(leading(100.0), calling=True), RenewAnswered(None, sent_at=100.9), 100.91)
 
-    assert effects == (Lost(Fence("leader", Epoch(7)), "the store refused to renew it"),)
+    assert effects == (Lost(Fence("leader", Epoch(7), "me"), "the store refused to renew it"),)
     assert after == Standby(100.91)
 
 
@@ -187,7 +187,7 @@ def test_a_stale_fence_drops_trust_at_once_and_an_older_one_does_not() -> None:
 
     assert stepped(state, FenceRefused(Epoch(6)), 100.1) == (state, ())
     after, effects = stepped(state, FenceRefused(Epoch(7)), 100.1)
-    assert effects == (Lost(Fence("leader", Epoch(7)), "a write under its fence was refused"),)
+    assert effects == (Lost(Fence("leader", Epoch(7), "me"), "a write under its fence was refused"),)
     assert after == Standby(100.1)
 
 
@@ -196,7 +196,7 @@ def test_a_leader_that_was_paused_finds_itself_deposed() -> None:
     assert trusted_fence(state, 160.0) is None
 
     after, effects = stepped(state, Tick(), 160.0)
-    assert effects == (Lost(Fence("leader", Epoch(7)), "it was not renewed in time"),)
+    assert effects == (Lost(Fence("leader", Epoch(7), "me"), "it was not renewed in time"),)
     assert stepped(after, Tick(), 160.0)[1] == (Acquire(),)
 
 
@@ -215,7 +215,7 @@ def test_a_renewal_of_another_term_is_a_defect() -> None:
 
 def test_a_leader_resigns_by_giving_its_lease_back() -> None:
     resigning, effects = stepped(leading(100.0), Resign(), 100.1)
-    assert effects == (Lost(Fence("leader", Epoch(7)), "it resigned"), Release(Epoch(7)))
+    assert effects == (Lost(Fence("leader", Epoch(7), "me"), "it resigned"), Release(Epoch(7)))
     assert trusted_fence(resigning, 100.1) is None
 
     assert stepped(resigning, ReleaseAnswered(), 100.2) == (Resigned(), (Ended(),))
@@ -231,7 +231,7 @@ def test_a_leader_resigns_by_giving_its_lease_back() -> None:
 )
 def test_resigning_waits_for_a_renewal_under_way(answer: Event, effects: tuple[object, ...]) -> None:
     resigning, told = stepped(changed(leading(100.0), calling=True), Resign(), 100.95)
-    assert told == (Lost(Fence("leader", Epoch(7)), "it resigned"),)
+    assert told == (Lost(Fence("leader", Epoch(7), "me"), "it resigned"),)
 
     after, done = stepped(resigning, answer, 101.0)
     assert done == effects

@@ -31,7 +31,7 @@ from tests.contract.stores import START, NumberedIds
 from tests.unit.core.values import LoadedDice
 from tests.unit.services.virtual_time import FixedLeadership, LoudWakeups, VirtualClock
 
-FENCE = Fence("leader", Epoch(1))
+FENCE = Fence("leader", Epoch(1), "me")
 
 
 class CountingStore:

@@ -14,6 +14,7 @@ from rota.domain.schedule import Schedule, TriggerState
 from rota.ports.firing_store import FiringResult, LeaderLook
 from rota.storage.firing_events import OVERLAP_CANCEL_REASON, firing_events
 from rota.storage.memory.database import MemoryDatabase
+from rota.storage.memory.run_tables import StoredLease
 
 
 class MemoryFiringStore:
@@ -55,7 +56,7 @@ class MemoryFiringStore:
         if not advances:
             return FiringResult(0, 0, 0, 0, ())
         lease = self._runs.leases.get(fence.lease_name)
-        if lease is None or lease.epoch != fence.epoch or lease.expires_at <= self._database.now():
+        if lease is None or (lease.epoch, lease.holder) != (fence.epoch, fence.holder) or self._has_ended(lease):
             raise Stale(f"epoch {fence.epoch} of lease {fence.lease_name!r} has ended: nothing was fired")
         applied = [advance for advance in advances if self._advance(advance)]
         for schedule_id in {advance.schedule_id for advance in applied if advance.cancel_live}:
@@ -66,6 +67,9 @@ class MemoryFiringStore:
             self._database.record_events(firing_events(advance))
         refused_count = len(advances) - len(applied)
         return FiringResult(len(queues), skipped_count, len(applied), refused_count, tuple(sorted(set(queues))))
+
+    def _has_ended(self, lease: StoredLease) -> bool:
+        return lease.expires_at <= self._database.now()
 
     def _triggers(self) -> list[tuple[Schedule, TriggerState]]:
         return [(schedule, trigger) for schedule in self._database.schedules.values() for trigger in schedule.triggers]

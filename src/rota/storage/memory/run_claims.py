@@ -40,7 +40,7 @@ class MemoryRunClaims:
         taken = self._in_turn(sorted(due, key=lambda live: live.claim_order), limit)
         for live in taken:
             live.state, live.worker_id, live.started_at = "running", worker_id, now
-            live.token += 1
+            live.token = ((live.token >> 32) + 1) << 32 | int(worker_id[-8:], 16)
             live.attempts_count += 1
             live.hard_deadline_at = now + timedelta(seconds=live.timeout_seconds)
         return tuple(self._claimed(live) for live in taken)

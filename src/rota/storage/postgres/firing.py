@@ -63,6 +63,7 @@ class PostgresFiringStore:
             OVERLAP_CANCEL_REASON,
             *_draft_columns(advances),
             *_event_columns(advances),
+            fence.holder,
         )
         if row is None:
             raise Stale(f"epoch {fence.epoch} of lease {fence.lease_name!r} has ended: nothing was fired")

@@ -1,5 +1,7 @@
 -- Hands due runs to one worker under its lease, each with a new token: highest priority first, then longest due.
 -- service: a worker serves all tenants.
+-- A token grows with every claim: its upper half counts them. The lower half is the end of the worker's id, so that a store
+-- that was restored never gives a token a second time to another worker.
 -- The worker's row is locked before the clock is read (law 4); no row at all means that its lease has ended.
 -- With one queue the lanes (queue, priority) are drained in order and the outer limit stops at the last row needed.
 -- With several, a look without locks first says how many of each lane belong to the batch, so that none is locked in vain.
@@ -15,7 +17,9 @@ WITH holder AS MATERIALIZED (
 ), judged AS MATERIALIZED (
     SELECT h.state, h.lease_expires_at, scheduler.current_time() AS now FROM holder h
 ), term AS MATERIALIZED (
-    SELECT j.now, j.state FROM judged j WHERE j.lease_expires_at > j.now
+    SELECT j.now, j.state, ('x' || right($1::uuid::text, 8))::bit(32)::bigint AS token_mark
+      FROM judged j
+     WHERE j.lease_expires_at > j.now
 ), lanes AS MATERIALIZED (
     SELECT q.queue, p.priority, $3::bigint AS quota
       FROM unnest($2::text[]) AS q (queue)
@@ -79,7 +83,7 @@ WITH holder AS MATERIALIZED (
     UPDATE scheduler.live_runs l
        SET state = 'running',
            worker_id = $1,
-           attempt_token = l.attempt_token + 1,
+           attempt_token = ((l.attempt_token >> 32) + 1) << 32 | t.token_mark,
            attempts_count = l.attempts_count + 1,
            started_at = t.now,
            hard_deadline_at = t.now + make_interval(secs => l.timeout_seconds)

@@ -3,7 +3,7 @@
 -- The fence is locked before the clock is read; no row at all means that it is gone. A schedule that somebody is
 -- changing this instant is passed over and read again. Keys are inserted in their own order: no deadlock.
 WITH fence AS MATERIALIZED (
-    SELECT l.expires_at FROM scheduler.leases l WHERE l.name = $1 AND l.epoch = $2 FOR KEY SHARE
+    SELECT l.expires_at FROM scheduler.leases l WHERE l.name = $1 AND l.epoch = $2 AND l.holder = $37 FOR KEY SHARE
 ), judged AS MATERIALIZED (
     SELECT f.expires_at, scheduler.current_time() AS now FROM fence f
 ), term AS MATERIALIZED (
