@@ -16,8 +16,9 @@ UV ?= uv
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n $(JOBS)
-UV_COMPILE := $(UV) pip compile pyproject.toml --quiet --generate-hashes --universal --python-version 3.11 \
-	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --extra embedded
+UV_COMPILE_GROUP := $(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+UV_COMPILE := $(UV_COMPILE_GROUP) pyproject.toml --extra embedded
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -45,8 +46,12 @@ check: .venv/.dev ## format, lint, types, layers, generated documents, locks
 	@$(BIN)/python -m scripts.check_locks
 
 .PHONY: bench
-bench: .venv/.dev ## measure, and write bench/out/latest.json
+bench: .venv/.dev .bench-venv/.made ## measure beside its peers in 15 minutes, into bench/out/latest.json
 	@$(BIN)/python bench/run.py
+
+.PHONY: bench-long
+bench-long: .venv/.dev .bench-venv/.made ## the measurements that take hours; goes on where it was stopped
+	@$(BIN)/python bench/run.py --long
 
 .PHONY: chaos
 chaos: deps .venv/.dev ## kill servers and workers at random for SECONDS=60 and prove nothing was lost
@@ -74,11 +79,13 @@ lock: ## renew the hash-pinned locks (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv; remedy: pip install uv" >&2; exit 1; }
 	$(UV_COMPILE) --group dev -o requirements/dev.txt
 	$(UV_COMPILE) --group build -c requirements/dev.txt -o requirements/run.txt
+	$(UV_COMPILE_GROUP) --group pyproject.toml:bench -o requirements/bench.txt
+	$(UV_COMPILE_GROUP) --group pyproject.toml:bench-apscheduler4 -o requirements/bench-apscheduler4.txt
 	@$(PYTHON) scripts/check_locks.py
 
 .PHONY: clean
 clean: ## remove the environment, caches and built files (never a data directory)
-	rm -rf .venv build dist bench/out .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .bench-venv build dist bench/out .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.run: requirements/run.txt pyproject.toml scripts/make_environment.sh
@@ -88,3 +95,7 @@ clean: ## remove the environment, caches and built files (never a data directory
 .venv/.dev: requirements/dev.txt pyproject.toml scripts/make_environment.sh
 	@PYTHON="$(PYTHON)" sh scripts/make_environment.sh dev
 	@touch .venv/.run $@
+
+.bench-venv/.made: .venv/.dev requirements/bench.txt requirements/bench-apscheduler4.txt scripts/make_bench_environments.sh
+	@sh scripts/make_bench_environments.sh
+	@touch $@

@@ -1,7 +1,7 @@
 """Proves the locks: every pin has hashes, no index address is named, and run.txt is a subset of dev.txt.
 
-The subset is what lets one `.venv` serve both locks. Needs only the standard library, so that it can run before
-any environment exists.
+The subset is what lets one `.venv` serve both locks; the locks of the benchmark's peers stand apart. Needs only the
+standard library, so that it can run before any environment exists.
 """
 
 import re
@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+APART = ("bench", "bench-apscheduler4")
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)", re.MULTILINE)
 ADDRESS = re.compile(
     r"https?://|file:|^\s*(?:-i|-f|--index-url|--extra-index-url|--find-links|--trusted-host)\b", re.MULTILINE
@@ -68,10 +69,23 @@ def check(pyproject: str, run: str, dev: str) -> list[str]:
     ]
 
 
+def check_apart(pyproject: str, group: str, lock: str) -> list[str]:
+    """Every problem of the lock of one dependency group that has an environment of its own."""
+    name = f"{group}.txt"
+    missing = missing_from(pins_of(lock), tomllib.loads(pyproject)["dependency-groups"][group])
+    return [
+        *problems_of(name, lock),
+        *(f"{name} lacks {requirement}, which pyproject.toml asks for" for requirement in missing),
+    ]
+
+
 def main() -> int:
-    found = check(
-        *((ROOT / path).read_text() for path in ("pyproject.toml", "requirements/run.txt", "requirements/dev.txt"))
-    )
+    pyproject = (ROOT / "pyproject.toml").read_text()
+    lock = {name: (ROOT / f"requirements/{name}.txt").read_text() for name in ("run", "dev", *APART)}
+    found = [
+        *check(pyproject, lock["run"], lock["dev"]),
+        *(problem for group in APART for problem in check_apart(pyproject, group, lock[group])),
+    ]
     for problem in found:
         print(f"{problem}; remedy: make lock", file=sys.stderr)
     return 1 if found else 0

@@ -19,6 +19,14 @@ def planted(lock: str, found: str, replacement: str) -> str:
 
 def test_the_locks_are_sound() -> None:
     assert check_locks.check(PYPROJECT, RUN, DEV) == []
+    assert check_locks.main() == 0
+
+
+def test_a_planted_flaw_in_a_lock_apart_is_found() -> None:
+    lock = (ROOT / "requirements/bench.txt").read_text()
+
+    assert check_locks.check_apart(PYPROJECT, "bench", planted(lock, "pgqueuer==", "other==")) != []
+    assert check_locks.check_apart(PYPROJECT, "bench", f"{lock}unhashed==1.0\n") != []
 
 
 @pytest.mark.parametrize(
