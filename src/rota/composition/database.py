@@ -6,14 +6,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from msgspec import Struct, structs
 
 from rota.composition.options import DatabaseFlags
+from rota.domain.errors import DomainError, invalid_input
+from rota.domain.problems import FieldProblem
 from rota.ports.clock import Clock
-from rota.storage.postgres.connections import PoolOptions, open_pool
+from rota.storage.postgres.connections import FENCED_SETTINGS, PoolOptions, open_pool
 from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.logins import DatabaseOptions, DatabaseUrls, Login, resolve_urls
 
 API_CONNECTIONS_MAX = 10
 SERVICE_CONNECTIONS_MAX = 8
 WORKER_CONNECTIONS_MAX = 4
+LEADER_CONNECTIONS_MAX = 2
+
+API_ANSWER_SECONDS_MAX = 30.0
+SERVICE_ANSWER_SECONDS_MAX = 10.0
+# A little more than the server's own bound on a fenced statement.
+LEADER_ANSWER_SECONDS_MAX = 1.5
 
 
 class ServerPools(Struct, frozen=True):
@@ -65,11 +73,41 @@ async def worker_pool(urls: DatabaseUrls, clock: Clock) -> AsyncGenerator[Pool]:
 
 
 @asynccontextmanager
+async def leader_pool(urls: DatabaseUrls, clock: Clock) -> AsyncGenerator[Pool]:
+    """For fenced statements alone: past any pooler, and with bounds by which a frozen leader blocks nobody (law 2)."""
+    if urls.direct_service is None:
+        raise lease_needs_direct_url()
+    options = PoolOptions(
+        connections_max=LEADER_CONNECTIONS_MAX,
+        answer_seconds_max=LEADER_ANSWER_SECONDS_MAX,
+        settings=FENCED_SETTINGS,
+    )
+    pool = await open_pool(
+        urls.direct_service, Login.SERVICE, application_name="rota leader", sleep=clock.sleep, options=options
+    )
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+def lease_needs_direct_url() -> DomainError:
+    """The refusal of a server that is behind a pooler and has no way past it."""
+    remedy = "name the server itself: a lease cannot be held through a pooler"
+    return invalid_input([FieldProblem("--database-direct-url", "is missing", remedy)])
+
+
+@asynccontextmanager
 async def _pool(
     urls: DatabaseUrls, login: Login, application_name: str, connections_max: int, clock: Clock
 ) -> AsyncGenerator[Pool]:
-    options = PoolOptions(connections_max=connections_max, pooled_by_transaction=urls.pooled_by_transaction)
-    dsn = urls.api if login is Login.API else urls.service
+    is_api = login is Login.API
+    options = PoolOptions(
+        connections_max=connections_max,
+        answer_seconds_max=API_ANSWER_SECONDS_MAX if is_api else SERVICE_ANSWER_SECONDS_MAX,
+        pooled_by_transaction=urls.pooled_by_transaction,
+    )
+    dsn = urls.api if is_api else urls.service
     pool = await open_pool(dsn, login, application_name=application_name, sleep=clock.sleep, options=options)
     try:
         yield pool

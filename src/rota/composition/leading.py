@@ -6,10 +6,9 @@ from contextlib import asynccontextmanager
 from msgspec import Struct
 
 from rota.adapters.system_rng import SystemRng
+from rota.composition.database import lease_needs_direct_url
 from rota.composition.stores import ServerStores
 from rota.core.leadership import LeadershipPolicy
-from rota.domain.errors import invalid_input
-from rota.domain.problems import FieldProblem
 from rota.ports.clock import Clock
 from rota.ports.ids import Ids
 from rota.ports.lease_store import LeaseStore
@@ -21,13 +20,23 @@ from rota.services.leading import Leading
 from rota.services.rescuing import Rescuing
 from rota.services.supervision import Duty
 from rota.storage.postgres.connections import FENCED_SETTINGS, ConnectRetry, PoolOptions, open_pool
+from rota.storage.postgres.driver import Pool
+from rota.storage.postgres.firing import PostgresFiringStore
 from rota.storage.postgres.leases import PostgresLeaseStore
 from rota.storage.postgres.logins import DatabaseUrls, Login
 
 LEADER_LEASE = "leader"
 HOUR_SECONDS = 3_600.0
 
-_ONE_CONNECTION = PoolOptions(connections_max=1, settings=FENCED_SETTINGS, retry=ConnectRetry(attempts_max=1))
+# Less than `LeadershipPolicy.call_seconds_max`: a call that is not answered is over when its time is.
+LEASE_ANSWER_SECONDS_MAX = 0.6
+
+_ONE_CONNECTION = PoolOptions(
+    connections_max=1,
+    answer_seconds_max=LEASE_ANSWER_SECONDS_MAX,
+    settings=FENCED_SETTINGS,
+    retry=ConnectRetry(attempts_max=1),
+)
 
 
 class Leadership(Struct, frozen=True):
@@ -47,9 +56,10 @@ class Leadership(Struct, frozen=True):
 
 
 class LeadingParts(Struct, frozen=True):
-    """What a candidate is made of."""
+    """What a candidate is made of. `fenced` is its pool for what it writes under its fence."""
 
     urls: DatabaseUrls
+    fenced: Pool
     stores: ServerStores
     wakeups: Wakeups
     clock: Clock
@@ -63,8 +73,9 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
     election = Election(policy, lambda: _leases(parts.urls, clock), wakeups, clock, SystemRng())
     events = LeadershipEvents(election, stores.events, clock)
     rescuing = Rescuing(stores.workers, stores.run_claims, wakeups, SystemRng())
-    firing = Firing(stores.firing, election, wakeups)
-    leading = Leading(stores.firing, firing, rescuing, election, wakeups, clock=clock)
+    firing_store = PostgresFiringStore(parts.fenced)
+    firing = Firing(firing_store, election, wakeups)
+    leading = Leading(firing_store, firing, rescuing, election, wakeups, clock=clock)
 
     async def keep_partitions() -> None:
         while True:
@@ -84,10 +95,7 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
 async def _leases(urls: DatabaseUrls, clock: Clock) -> AsyncGenerator[LeaseStore]:
     """The election's own connection, past any pooler, in the loop of the election's thread."""
     if urls.direct_service is None:
-        problem = FieldProblem(
-            "--database-direct-url", "is missing", "name the server itself: a lease cannot be held through a pooler"
-        )
-        raise invalid_input([problem])
+        raise lease_needs_direct_url()
     pool = await open_pool(
         urls.direct_service, Login.SERVICE, application_name="rota lease", sleep=clock.sleep, options=_ONE_CONNECTION
     )

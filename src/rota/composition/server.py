@@ -14,7 +14,7 @@ from rota.adapters.system_ids import SystemIds
 from rota.adapters.system_rng import SystemRng
 from rota.composition.application import Application, Machine, build_application
 from rota.composition.bootstrap import ensure_default_tenant
-from rota.composition.database import database_urls, server_pools
+from rota.composition.database import database_urls, leader_pool, server_pools
 from rota.composition.leading import Leadership, LeadingParts, leadership
 from rota.composition.loop import run_on_fast_loop
 from rota.composition.options import ServerFlags
@@ -88,9 +88,10 @@ async def running_server(
     """A server that answers and stands for election. At the end: resign, finish requests, stop duties, close pools."""
     async with AsyncExitStack() as stack:
         pools = await stack.enter_async_context(server_pools(urls, clock))
+        fenced = await stack.enter_async_context(leader_pool(urls, clock))
         wakeups = await stack.enter_async_context(wakeups_of(urls, clock))
         stores, ids = server_stores(pools), SystemIds()
-        candidate = leadership(LeadingParts(urls, stores, wakeups, clock, ids), _holder())
+        candidate = leadership(LeadingParts(urls, fenced, stores, wakeups, clock, ids), _holder())
         machine = Machine(clock, ids, wakeups, Metrics())
         application = build_application(stores, machine, {"leadership": candidate.readiness})
         await ensure_default_tenant(application.tenant_verbs, stores.tenants, name)

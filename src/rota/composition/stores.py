@@ -4,7 +4,6 @@ from msgspec import Struct
 
 from rota.composition.database import ServerPools
 from rota.storage.postgres.events import PostgresEventStore
-from rota.storage.postgres.firing import PostgresFiringStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
 from rota.storage.postgres.partitions import PostgresPartitions
 from rota.storage.postgres.run_claims import PostgresRunClaims
@@ -26,7 +25,6 @@ class ServerStores(Struct, frozen=True):
     run_control: PostgresRunControl
     run_claims: PostgresRunClaims
     workers: PostgresWorkerStore
-    firing: PostgresFiringStore
     tenants: PostgresTenantStore
     tokens: PostgresTokenStore
     events: PostgresEventStore
@@ -44,7 +42,6 @@ def server_stores(pools: ServerPools) -> ServerStores:
         run_control=PostgresRunControl(api),
         run_claims=PostgresRunClaims(service, pooled_by_transaction=pooled),
         workers=PostgresWorkerStore(service, pooled_by_transaction=pooled),
-        firing=PostgresFiringStore(service, pooled_by_transaction=pooled),
         tenants=PostgresTenantStore(service),
         tokens=PostgresTokenStore(api),
         events=PostgresEventStore(api, service),

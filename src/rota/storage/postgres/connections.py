@@ -32,7 +32,12 @@ Sleep = Callable[[float], Awaitable[None]]
 CONNECT_SECONDS_MAX = 10.0
 """How long one attempt to reach the server may take, over all hosts of the DSN."""
 
-SESSION_SETTINGS: Mapping[str, str] = {"timezone": "UTC", "search_path": ""}
+SESSION_SETTINGS: Mapping[str, str] = {
+    "timezone": "UTC",
+    "search_path": "",
+    # A process that is frozen inside a transaction gives up its locks: nobody waits for it longer than this.
+    "idle_in_transaction_session_timeout": "5s",
+}
 
 FENCED_SETTINGS: Mapping[str, str] = {"statement_timeout": "1s", "idle_in_transaction_session_timeout": "300ms"}
 """A fenced transaction that stalls gives up its locks by itself (design law 2). Needs a direct connection."""
@@ -56,10 +61,15 @@ class ConnectRetry(msgspec.Struct, frozen=True):
 
 
 class PoolOptions(msgspec.Struct, frozen=True):
-    """Bounds and setting of one pool. `settings` are session settings beyond `SESSION_SETTINGS`; direct pools only."""
+    """Bounds and setting of one pool. `settings` are session settings beyond `SESSION_SETTINGS`; direct pools only.
+
+    `answer_seconds_max`: a statement that is not answered by then has failed, and its session too unless the server
+    acknowledges the cancelling within the same time again. So a network that swallows packets holds nobody for ever.
+    """
 
     connections_min: int = 1
     connections_max: int = 10
+    answer_seconds_max: float = 30.0
     pooled_by_transaction: bool = False
     settings: Mapping[str, str] = {}
     retry: ConnectRetry = ConnectRetry()
@@ -91,6 +101,7 @@ async def open_pool(
             init=_exchange_json_as_values,
             connection_class=_SessionWithoutState,
             timeout=CONNECT_SECONDS_MAX,
+            command_timeout=options.answer_seconds_max,
             statement_cache_size=0 if options.pooled_by_transaction else 256,
             server_settings=_server_settings(application_name, options.settings, options.pooled_by_transaction),
         )

@@ -98,6 +98,7 @@ class Driver(Protocol):
         init: Callable[[Connection], Awaitable[None]],
         connection_class: type[object],
         timeout: float,
+        command_timeout: float | None,
         statement_cache_size: int,
         server_settings: Mapping[str, str],
     ) -> Awaitable[Pool]: ...

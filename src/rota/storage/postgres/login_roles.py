@@ -16,7 +16,8 @@ from rota.storage.postgres.logins import DatabaseUrls, Login, password_in, user_
 
 ALTER_ATTEMPTS_MAX = 20
 
-_ROLE_SETTINGS = {"search_path": "''", "timezone": "'UTC'"}
+# Behind a pooler in transaction mode they reach a session in no other way (see `connections.SESSION_SETTINGS`).
+_ROLE_SETTINGS = {"search_path": "''", "timezone": "'UTC'", "idle_in_transaction_session_timeout": "'5s'"}
 
 
 async def ensure_logins(urls: DatabaseUrls, *, sleep: Sleep) -> None:
