@@ -122,7 +122,8 @@ class AttemptRunner:
             return
         self._outlet.send(Begun(tuple(live.order.key for live in opened)))
         for live in opened:
-            live.coroutine = self._loop.create_task(self._run_on_loop(live), name=f"run {live.order.run_id}")
+            # Not by the loop's factory of tasks, which any handler may have changed.
+            live.coroutine = asyncio.Task(self._run_on_loop(live), loop=self._loop, name=f"run {live.order.run_id}")
             live.coroutine.add_done_callback(lambda _, live=live: self._close_if_never_run(live))
 
     async def _run_on_loop(self, live: LiveAttempt) -> None:
@@ -135,9 +136,9 @@ class AttemptRunner:
         self._close(live, verdict)
 
     def _close_if_never_run(self, live: LiveAttempt) -> None:
-        """A coroutine that is cancelled before its first step never reaches its own end."""
+        """A coroutine that is cancelled before its first step, by us or by a neighbour, never reaches its own end."""
         if live.order.key in self._live:
-            self._close(live, Verdict("cancelled"))
+            self._close(live, self._verdict_on_raise(live, asyncio.CancelledError()))
 
     def _run_in_thread(self, order: AttemptOrder) -> None:
         live = self._open(order)
@@ -161,7 +162,7 @@ class AttemptRunner:
         return task.function, bind_arguments(task.signature, args, live.context)
 
     def _verdict_on_raise(self, live: LiveAttempt, raised: BaseException) -> Verdict:
-        if isinstance(raised, asyncio.CancelledError) and not live.context.cancelled.is_set():
+        if issubclass(type(raised), asyncio.CancelledError) and not live.context.cancelled.is_set():
             message = "the handler was cancelled from within, by its own code or a library's"
             return Verdict("failed", error=RunError(message, type="CancelledError"))
         return verdict_on_raise(raised)

@@ -4,18 +4,26 @@ The streams of the process are replaced once; each write looks up whose context 
 any attempt (imports, threads that a handler started by itself) writes to the real streams.
 """
 
+import codecs
 import contextlib
 import io
 import sys
 import threading
 from collections.abc import Generator
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
 from rota.worker.outlet import Outlet
 from rota.worker.protocol import GroupEnded, GroupStarted
 from rota.worker.verdicts import storable
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 LINE_CHARS_MAX = 8_000
+STREAM_CHARS_MAX = 20
+
+_UTF8 = codecs.getincrementaldecoder("utf-8")
 
 _current: ContextVar["AttemptOutput | None"] = ContextVar("rota_attempt_output", default=None)
 
@@ -31,6 +39,7 @@ class AttemptOutput:
         self._bound = f"truncated: an attempt may log {lines_max} lines and {bytes_max} bytes"
         self._open = True
         self._unfinished: dict[str, str] = {}
+        self._decoders: dict[str, codecs.IncrementalDecoder] = {}
         self._lock = threading.Lock()
 
     def line(self, stream: str, text: str) -> None:
@@ -40,13 +49,13 @@ class AttemptOutput:
     def write(self, stream: str, text: str) -> None:
         """Text in any pieces; a line goes out when its end arrives, or when it is too long to wait for."""
         with self._lock:
-            *lines, rest = (self._unfinished.get(stream, "") + text).split("\n")
-            for line in lines:
-                self._emit(stream, line)
-            if len(rest) > LINE_CHARS_MAX:
-                self._emit(stream, rest)
-                rest = ""
-            self._unfinished[stream] = rest
+            self._write(stream, text)
+
+    def write_bytes(self, stream: str, data: bytes) -> None:
+        """A character may come in two pieces."""
+        with self._lock:
+            decoder = self._decoders.setdefault(stream, _UTF8(errors="backslashreplace"))
+            self._write(stream, decoder.decode(data))
 
     def finish(self) -> None:
         """Unfinished lines go out as they are; what comes later belongs to nobody and is dropped."""
@@ -63,10 +72,19 @@ class AttemptOutput:
     def group_ended(self, group_id: int) -> None:
         self._outlet.send(GroupEnded(group_id))
 
+    def _write(self, stream: str, text: str) -> None:
+        *lines, rest = (self._unfinished.get(stream, "") + text).split("\n")
+        for line in lines:
+            self._emit(stream, line)
+        if len(rest) > LINE_CHARS_MAX:
+            self._emit(stream, rest)
+            rest = ""
+        self._unfinished[stream] = rest
+
     def _emit(self, stream: str, text: str) -> None:
         if not self._open:
             return
-        kept = storable(text, LINE_CHARS_MAX)
+        stream, kept = storable(stream, STREAM_CHARS_MAX), storable(text, LINE_CHARS_MAX)
         self._lines_left -= 1
         self._bytes_left -= len(kept.encode())
         if self._lines_left < 0 or self._bytes_left < 0:
@@ -79,10 +97,13 @@ class RoutedStream(io.TextIOBase):
     """Stands where sys.stdout or sys.stderr stood."""
 
     encoding = "utf-8"
+    errors = "backslashreplace"
 
     def __init__(self, stream: str, original: io.TextIOBase) -> None:
         self._stream = stream
         self._original = original
+        self.name = f"<{stream}>"
+        self.buffer = RoutedBytes(stream, original)
 
     def write(self, text: str, /) -> int:
         output = _current.get()
@@ -100,6 +121,37 @@ class RoutedStream(io.TextIOBase):
     def fileno(self) -> int:
         """The real stream's: what a child process inherits is not captured."""
         return self._original.fileno()
+
+    def reconfigure(self, **_settings: object) -> None:
+        """Lines are sent when they end, and any text is taken: there is nothing to set."""
+
+    def close(self) -> None:
+        """It is every handler's: none may close it for the others."""
+
+
+class RoutedBytes(io.RawIOBase):
+    """What `buffer` is to a text stream. Bytes that are no UTF-8 are shown by their numbers."""
+
+    def __init__(self, stream: str, original: io.TextIOBase) -> None:
+        self._stream = stream
+        self._original = original
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        output, given = _current.get(), bytes(data)
+        if output is None:
+            self._original.write(given.decode("utf-8", "backslashreplace"))
+            return len(given)
+        output.write_bytes(self._stream, given)
+        return len(given)
+
+    def flush(self) -> None:
+        self._original.flush()
+
+    def writable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """As above."""
 
 
 def route_streams() -> None:

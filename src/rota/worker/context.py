@@ -93,7 +93,13 @@ class _LineHandler(logging.Handler):
         self.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        for text in self.format(record).splitlines():
+        """A record that does not fit its arguments is reported as everywhere in `logging`: it never fails the run."""
+        try:
+            lines = self.format(record).splitlines()
+        except Exception:
+            self.handleError(record)
+            return
+        for text in lines:
             self._link.line("log", text)
 
 

@@ -11,7 +11,9 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from typing import NoReturn
 
 from rota.domain.errors import Bug
 from rota.worker.app import App, Task, merged_tasks
@@ -20,7 +22,7 @@ from rota.worker.attempts import AttemptRunner, RunnerLimits
 from rota.worker.builtin_tasks import builtin_app
 from rota.worker.capture import route_streams
 from rota.worker.death_signal import die_with_parent
-from rota.worker.outlet import Outlet
+from rota.worker.outlet import Outlet, end_at_once, warn
 from rota.worker.protocol import (
     Begin,
     Hello,
@@ -34,13 +36,25 @@ from rota.worker.protocol import (
 )
 
 RECEIVE_BYTES = 65_536
+# So many times may handlers stop the loop, or throw something out of it, in the life of a process.
+INTERRUPTIONS_MAX = 1_000
 SAMPLES = "rota.worker.samples"
 
+_monotonic = time.monotonic  # noqa: TID251  # the loop's own time, as asyncio reads it
 
-def main(arguments: list[str]) -> int:
+
+class HandlersLoop(asyncio.SelectorEventLoop):
+    """Its time is the machine's, whatever a handler (or a library that freezes time) has put in place of the clock."""
+
+    def time(self) -> float:
+        return _monotonic()
+
+
+def main(arguments: list[str]) -> NoReturn:
     die_with_parent()
     _leave_signals_to_the_supervisor()
     connection = socket.socket(fileno=int(arguments[1]))
+    connection.set_inheritable(False)  # what a handler starts must neither hold nor use it
     messages = _received(connection)
     hello = next(messages, None)
     if not isinstance(hello, Hello):
@@ -51,9 +65,8 @@ def main(arguments: list[str]) -> int:
         tasks = merged_tasks(_apps(hello))
     except LoadProblem as failed:
         outlet.send(LoadFailed(failed.problem, failed.traceback))
-        return 1
-    asyncio.run(_serve(hello, tasks, outlet, messages))
-    return 0
+        end_at_once("its app cannot be loaded")
+    _serve(hello, tasks, outlet, messages)
 
 
 def _leave_signals_to_the_supervisor() -> None:
@@ -83,13 +96,28 @@ def _received(connection: socket.socket) -> Iterator[ToExecutor]:
         yield from frames.feed(data)
 
 
-async def _serve(hello: Hello, tasks: dict[str, Task], outlet: Outlet, messages: Iterator[ToExecutor]) -> None:
+def _serve(hello: Hello, tasks: dict[str, Task], outlet: Outlet, messages: Iterator[ToExecutor]) -> NoReturn:
     """The loop belongs to the handlers; orders are read by a thread."""
+    loop = HandlersLoop()
+    asyncio.set_event_loop(loop)
     limits = RunnerLimits(hello.threads, hello.log_lines_max, hello.log_bytes_max)
-    runner = AttemptRunner(tasks, outlet, asyncio.get_running_loop(), limits)
+    runner = AttemptRunner(tasks, outlet, loop, limits)
     threading.Thread(target=_obey, args=(runner, messages), name="rota-orders", daemon=True).start()
     outlet.send(Ready(tuple(_facts(task) for task in tasks.values())))
-    await asyncio.Event().wait()
+    _run_for_ever(loop)
+
+
+def _run_for_ever(loop: asyncio.AbstractEventLoop) -> NoReturn:
+    """A handler that stops the loop, or throws something out of it (an exit from a callback, an exception from a
+    handler of signals), costs its neighbours nothing. A loop that cannot go on ends the process, without the cleaning
+    up that would let them fail instead of being lost.
+    """
+    for _ in range(INTERRUPTIONS_MAX):
+        try:
+            loop.run_forever()
+        except BaseException as thrown:
+            warn(f"a handler threw {type(thrown)!r} out of the event loop")
+    end_at_once("the event loop cannot go on")
 
 
 def _obey(runner: AttemptRunner, messages: Iterator[ToExecutor]) -> None:
@@ -117,4 +145,4 @@ def _facts(task: Task) -> TaskFacts:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    main(sys.argv)

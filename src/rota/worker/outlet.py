@@ -7,12 +7,16 @@ A supervisor that does not read makes writers wait: output is bounded by back-pr
 
 A handler that forks makes a second process with this object in it. The copy must never speak: its lines go to stderr,
 and where it would announce an attempt's end, it ends itself.
+
+A process that cannot speak any more ends at once: a handler has closed the socket, or the supervisor is gone. Its
+attempts are accounted for then, and not before.
 """
 
+import contextlib
 import os
 import socket
-import sys
 import threading
+from typing import NoReturn
 
 from rota.worker.protocol import FromExecutor, Lines, encode_frame
 
@@ -41,7 +45,7 @@ class Outlet:
             os._exit(0)
         with self._lock:
             self._write_lines()
-            self._connection.sendall(encode_frame(message))
+            self._write(message)
 
     def add_line(self, key: int, stream: str, text: str) -> None:
         if self._is_a_fork():
@@ -70,19 +74,33 @@ class Outlet:
     def _write_lines(self) -> None:
         if self._pending:
             lines, self._pending = tuple(self._pending), []
-            self._connection.sendall(encode_frame(Lines(lines)))
+            self._write(Lines(lines))
+
+    def _write(self, message: FromExecutor) -> None:
+        try:
+            self._connection.sendall(encode_frame(message))
+        except BaseException as broken:
+            end_at_once(f"the supervisor cannot be told of a {type(message).__name__}: {broken!r}")
 
     def _flush_regularly(self) -> None:
         while not self._closed.is_set():
             self._has_lines.wait()
             self._closed.wait(FLUSH_SECONDS)
             self._has_lines.clear()
-            try:
-                with self._lock:
-                    self._is_quiet = not self._pending
-                    self._write_lines()
-                if not self._is_quiet:
-                    self._has_lines.set()
-            except OSError:
-                print("rota executor: the supervisor is gone", file=sys.__stderr__)
-                return
+            with self._lock:
+                self._is_quiet = not self._pending
+                self._write_lines()
+            if not self._is_quiet:
+                self._has_lines.set()
+
+
+def end_at_once(reason: str) -> NoReturn:
+    """Without waiting for threads or cleaning up: an executor holds nothing that needs closing."""
+    warn(reason)
+    os._exit(1)
+
+
+def warn(message: str) -> None:
+    """To the worker's own output, whatever handlers have done to the streams."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"rota executor: {message}\n".encode("utf-8", "replace"))

@@ -38,28 +38,42 @@ def verdict_on_return(value: object) -> Verdict:
     if value is None:
         return Verdict("succeeded", "null")
     try:
-        encoded = _RESULTS.encode(value)
-        problem = _result_problem(encoded)
-    except (TypeError, ValueError, RecursionError) as wrong:
+        return _verdict_on_result(_RESULTS.encode(value))
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as wrong:
         return _unstorable(f"the result, a {type(value).__qualname__}, cannot be stored as JSON: {wrong}")
-    return Verdict("succeeded", encoded.decode()) if problem is None else _unstorable(problem)
 
 
-def _result_problem(encoded: bytes) -> str | None:
+def _verdict_on_result(encoded: bytes) -> Verdict:
+    """Read back before it is believed: a handler may return JSON of its own making (`msgspec.Raw`), which is none."""
     size = len(encoded) if len(encoded) > RESULT_BYTES_MAX else stored_json_bytes(encoded)
     if size > RESULT_BYTES_MAX:
-        return (
+        return _unstorable(
             f"the result has {size} bytes of JSON, at most {RESULT_BYTES_MAX} are kept; "
             "store it elsewhere and return where it is"
         )
+    value = msgspec.json.decode(encoded)
     # Only where there are brackets enough is it worth looking inside.
     brackets_count = encoded.count(b"[") + encoded.count(b"{")
-    if brackets_count > JSON_DEPTH_MAX and is_nested_deeper(msgspec.json.decode(encoded), JSON_DEPTH_MAX):
-        return f"the result is nested deeper than {JSON_DEPTH_MAX} levels; flatten it, or return it as text"
-    return None
+    if brackets_count > JSON_DEPTH_MAX and is_nested_deeper(value, JSON_DEPTH_MAX):
+        return _unstorable(
+            f"the result is nested deeper than {JSON_DEPTH_MAX} levels; flatten it, or return it as text"
+        )
+    return Verdict("succeeded", _RESULTS.encode(value).decode())
 
 
 def verdict_on_raise(raised: BaseException) -> Verdict:
+    """Never raises, although what a handler raised may do so as soon as it is looked at."""
+    try:
+        return _verdict_on_raised(raised)
+    except BaseException:
+        name = type.__dict__["__qualname__"].__get__(type(raised))
+        message = f"the handler raised an exception, a {name}, that raises another one when it is looked at"
+        return Verdict(
+            "failed", error=RunError(storable(message, MESSAGE_CHARS_MAX), type=storable(name, TYPE_CHARS_MAX))
+        )
+
+
+def _verdict_on_raised(raised: BaseException) -> Verdict:
     if isinstance(raised, Cancel | asyncio.CancelledError):
         message = _text_of(raised) or "the handler was cancelled"
         return Verdict(
