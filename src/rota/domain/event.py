@@ -29,6 +29,7 @@ EVENT_TYPES: dict[str, str] = {
     "WorkerLost": "a worker's lease ended",
     "LeaderElected": "a process took the lease of a duty",
     "LeaderResigned": "a process gave its lease back",
+    "StoreRestored": "the store went back to an older state; what had happened since is forgotten",
     "TenantCreated": "a tenant was created",
     "TenantRevoked": "a tenant was closed",
     "TokenCreated": "an API token was issued",

@@ -4,6 +4,8 @@ A transaction's number is given at its first write, so one with a lower number m
 `after` therefore shows only transactions below the snapshot's xmin: all of those have ended, and whatever is still open
 will appear ahead of every cursor given out so far. A long writing transaction anywhere in the cluster holds the log's
 readers back; it never makes them miss anything. `page` is history for people and shows all that is committed.
+
+A restored store counts on from above every number that was ever given out (`scheduler.begin_timeline`).
 """
 
 from collections.abc import Sequence

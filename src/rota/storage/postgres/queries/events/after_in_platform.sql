@@ -7,7 +7,7 @@
 SELECT e.id, e.txid::text AS txid, e.tenant_id, e.at, e.type, e.subject, e.actor, e.data::text AS data
   FROM scheduler.events e
  WHERE (e.txid, e.id) > ($1::text::xid8, $2::uuid)
-   AND e.txid < pg_snapshot_xmin(pg_current_snapshot())
+   AND e.txid < (SELECT scheduler.all_ended_below())
    AND CASE WHEN cardinality($3::text[]) = 0 THEN true ELSE e.type = ANY ($3) END
    AND CASE WHEN $4::timestamptz IS NULL THEN true ELSE e.at >= $4 END
  ORDER BY e.txid, e.id

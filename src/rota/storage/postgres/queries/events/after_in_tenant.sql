@@ -6,7 +6,7 @@
 SELECT e.id, e.txid::text AS txid, e.tenant_id, e.at, e.type, e.subject, e.actor, e.data::text AS data
   FROM scheduler.events e
  WHERE e.tenant_id = $1 AND (e.txid, e.id) > ($2::text::xid8, $3::uuid)
-   AND e.txid < pg_snapshot_xmin(pg_current_snapshot())
+   AND e.txid < (SELECT scheduler.all_ended_below())
    AND CASE WHEN cardinality($4::text[]) = 0 THEN true ELSE e.type = ANY ($4) END
    AND CASE WHEN $5::timestamptz IS NULL THEN true ELSE e.at >= $5 END
  ORDER BY e.txid, e.id
