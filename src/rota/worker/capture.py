@@ -60,6 +60,8 @@ class AttemptOutput:
     def finish(self) -> None:
         """Unfinished lines go out as they are; what comes later belongs to nobody and is dropped."""
         with self._lock:
+            for stream, decoder in self._decoders.items():
+                self._write(stream, decoder.decode(b"", final=True))
             for stream, rest in self._unfinished.items():
                 if rest:
                     self._emit(stream, rest)

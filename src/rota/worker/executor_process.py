@@ -20,6 +20,7 @@ from rota.worker.protocol import (
     GroupStarted,
     Hello,
     ToExecutor,
+    Withdraw,
     encode_frame,
     frames_from_executor,
 )
@@ -75,6 +76,8 @@ class ExecutorProcess:
 
     def send(self, message: ToExecutor) -> None:
         """What a dying process does not read is nobody's loss: its attempts are accounted for when it is gone."""
+        if isinstance(message, Withdraw):
+            self._wake()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(encode_frame(message))
 
@@ -82,6 +85,11 @@ class ExecutorProcess:
         """It leads a group, so that what its handlers have started goes with it."""
         if self._process.returncode is None:
             _kill_group(self._process.pid)
+
+    def _wake(self) -> None:
+        """It does not begin what it was told to: perhaps a handler has stopped it (SIGSTOP). Harmless if not."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGCONT)
 
     async def wait_gone(self) -> str:
         """How it ended, in words."""

@@ -21,7 +21,16 @@ from rota.domain.errors import Bug
 from rota.domain.run import RunError
 from rota.worker.protocol import AttemptOrder
 from rota.worker.session_attempts import facts_of, needs_own_process, not_begun, order, settle, with_task_policy
-from rota.worker.session_executors import kill, reap, replenish, restart_delay, retire, spare, start_executor
+from rota.worker.session_executors import (
+    is_exhausted,
+    kill,
+    reap,
+    replenish,
+    restart_delay,
+    retire,
+    spare,
+    start_executor,
+)
 from rota.worker.session_state import NEVER, AttemptState, ExecutorState, Session
 from rota.worker.session_words import (
     AttemptEnded,
@@ -219,6 +228,8 @@ def _on_ended(session: Session, event: AttemptEnded, _now: float) -> Effects:
     executor = session.executors.get(event.executor)
     if executor is not None:
         executor.overdue.pop(event.key, None)
+        if event.error is not None and is_exhausted(event.error):
+            executor.phase = "retired"
     attempt = session.attempts.get(event.key)
     if attempt is None:
         return

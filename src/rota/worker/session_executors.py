@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from rota.domain.run import RunError
 from rota.worker.session_state import NEVER, ExecutorState, Session
 from rota.worker.session_words import Effect, KillExecutor, StartExecutor
 
@@ -9,6 +10,9 @@ Effects = Iterator[Effect]
 
 # A process that lived this long was not a failed start: the back-off begins anew.
 SETTLED_SECONDS = 10.0
+
+# What is said where a process may open no more files (EMFILE), or have no more threads.
+_EXHAUSTIONS = (("OSError", "[Errno 24]"), ("RuntimeError", "can't start new thread"))
 
 
 def start_executor(session: Session, *, solo_key: int | None = None, delay_seconds: float = 0.0) -> StartExecutor:
@@ -27,6 +31,11 @@ def restart_delay(session: Session, executor: ExecutorState, now: float) -> floa
     exponent = min(session.restarts_in_a_row, 16)
     session.restarts_in_a_row += 1
     return min(session.limits.restart_seconds_base * 2**exponent, session.limits.restart_seconds_cap)
+
+
+def is_exhausted(error: RunError) -> bool:
+    """A handler failed for want of what handlers of its process have leaked: those that come after it would, too."""
+    return any(error.type == kind and error.message.startswith(words) for kind, words in _EXHAUSTIONS)
 
 
 def retire(session: Session, executor: ExecutorState, now: float) -> None:

@@ -85,3 +85,34 @@ def test_only_what_is_written_inside_an_attempt_is_its_own() -> None:
     stream.write("after\n")
     assert kept.lines == [(7, "stdout", "inside")]
     assert real.text == "before\nafter\n"
+
+
+def test_bytes_become_lines_and_a_character_may_come_in_two_pieces() -> None:
+    kept = Kept()
+    made = output(kept)
+    for piece in (b"a\xc3", b"\xa4\n\xff\x00", b"\n\xc3"):
+        made.write_bytes("stdout", piece)
+    made.finish()
+    assert [text for _, _, text in kept.lines] == ["aä", "\\xff\ufffd", "\\xc3"]
+
+
+def test_a_stream_takes_bytes_settings_and_a_close_as_the_real_one_would() -> None:
+    kept, real = Kept(), Real()
+    stream = RoutedStream("stdout", real)  # pyright: ignore[reportArgumentType]  # as much of one as is needed
+    stream.reconfigure(line_buffering=True)
+    with capturing(output(kept)):
+        stream.buffer.write(b"inside")
+        stream.close()
+        stream.buffer.close()
+        stream.write("!\n")
+    stream.buffer.write(b"outside \xff")
+    assert [text for _, _, text in kept.lines] == ["inside!"]
+    assert real.text == "outside \\xff"
+
+
+def test_the_name_of_a_stream_is_bounded_and_storable() -> None:
+    kept = Kept()
+    output(kept).line("\0\ud800" * 1_000, "text")
+    ((_, stream, _),) = kept.lines
+    assert len(stream) <= 20
+    assert stream.isprintable()

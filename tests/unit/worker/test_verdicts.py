@@ -1,10 +1,12 @@
 """Handlers may return and raise anything; what leaves the executor is always something that others can carry."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import reduce
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+from msgspec import Raw
 
 from rota.worker.outcomes import Failure, Retry
 from rota.worker.protocol import Ended, encode_frame, frames_from_executor
@@ -91,3 +93,49 @@ def test_the_name_of_an_error_is_bounded() -> None:
     found = arrived(verdict_on_raise(type("E" * 5_000, (Exception,), {})("boo"))).error
     assert found is not None
     assert (found.message, len(found.type)) == ("boo", 200)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"{no", b'1, "2"', b"NaN", b'"\xff"', b'"\\ud800"', b"1e400000", b"9" * 200_000],
+    ids=["no JSON", "two values", "NaN", "no UTF-8", "half a character", "beyond floats", "too many digits"],
+)
+def test_a_result_that_is_no_json_although_it_says_so_is_refused(text: bytes) -> None:
+    found = verdict_on_return({"given": Raw(text)})
+    assert found.error is not None
+    assert (found.outcome, found.error.type, found.error.retryable) == ("failed", "ResultNotStorable", False)
+
+
+def test_a_result_of_ready_made_json_is_kept_as_readers_get_it() -> None:
+    assert verdict_on_return([Raw(b' {"a": 1.50, "b" : 1e-400000} ')]).result_json == '[{"a":1.5,"b":0.0}]'
+
+
+def masked() -> Exception:
+    class Masked(Exception):
+        @property
+        def __class__(self) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride]
+            raise KeyboardInterrupt
+
+    return Masked("text")
+
+
+def unnamed() -> Exception:
+    class Nameless(type):
+        def __getattribute__(cls, name: str) -> Any:
+            raise SystemExit(name)
+
+    class Unnamed(Exception, metaclass=Nameless):
+        pass
+
+    return Unnamed("text")
+
+
+@pytest.mark.parametrize("make", [masked, unnamed])
+def test_an_error_that_raises_another_when_it_is_looked_at_is_a_failure_like_any_other(
+    make: Callable[[], Exception],
+) -> None:
+    found = verdict_on_raise(make())
+    assert found.error is not None
+    assert (found.outcome, found.error.retryable) == ("failed", True)
+    assert found.error.type.lower().endswith(make.__name__)
+    assert arrived(found) == found
