@@ -7,6 +7,7 @@ from msgspec import structs
 from rota.domain.errors import Stale
 from rota.domain.ids import AttemptToken, ScheduleId, WorkerId
 from rota.domain.policies import RunPolicy
+from rota.ports.run_store import HeldRun
 from tests.contract.records import ACME, GLOBEX, new_id
 from tests.contract.run_stores import RunStores, draft, retry, success
 from tests.contract.stores import START
@@ -225,6 +226,45 @@ async def test_a_stopped_workers_runs_are_lost_at_once(runs: RunStores) -> None:
     await runs.workers.stop(worker_id)
 
     assert [lost.claimed.run_id for lost in await runs.claims.find_lost(5, 10)] == [claimed.run_id]
+
+
+async def test_a_worker_is_told_what_it_holds_and_under_which_token(runs: RunStores) -> None:
+    await runs.enqueue(
+        draft(policy=RunPolicy(timeout_seconds=9)), draft(queue="b", policy=RunPolicy(timeout_seconds=5)), draft()
+    )
+    mine, other = await runs.worker(), await runs.worker()
+    late, early = await runs.claim(mine, 1), await runs.claim(mine, 1, ["b"])
+    await runs.claim(other)
+
+    assert await runs.claims.list_held(mine, 10) == tuple(HeldRun(c.run_id, c.token, c.queue) for c in early + late)
+    assert [held.run_id for held in await runs.claims.list_held(mine, 1)] == [early[0].run_id]
+    assert await runs.claims.list_held(WorkerId(new_id()), 10) == ()
+
+
+async def test_what_has_ended_or_was_given_back_is_held_no_more(runs: RunStores) -> None:
+    await runs.enqueue(draft(), draft(), draft())
+    worker_id = await runs.worker()
+    ended, returned, again = await runs.claim(worker_id)
+    await runs.claims.settle_batch([success(ended), retry(again, 60)])
+    await runs.claims.give_back_batch([returned])
+
+    assert await runs.claims.list_held(worker_id, 10) == ()
+
+
+async def test_what_a_worker_learns_that_it_holds_it_can_give_back_at_once(runs: RunStores) -> None:
+    serial = draft(schedule_id=ScheduleId(new_id()), policy=RunPolicy(serial=True))
+    first, second, third = await runs.enqueue(draft(), serial, serial)
+    worker_id = await runs.worker()
+    await runs.claim(worker_id)
+
+    held = await runs.claims.list_held(worker_id, 10)
+    given_back = await runs.claims.give_back_batch(held)
+    again = await runs.claim(worker_id)
+
+    assert [each.run_id for each in held] == [first, second]
+    assert (given_back, await runs.claims.give_back_batch(held)) == (2, 0)
+    assert [(c.run_id, c.attempt_no, c.losses_count) for c in again] == [(first, 1, 0), (second, 1, 0)]
+    assert third not in [c.run_id for c in again]
 
 
 async def test_empty_batches_do_nothing(runs: RunStores) -> None:

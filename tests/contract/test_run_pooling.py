@@ -51,11 +51,13 @@ async def test_runs_are_executed_through_a_pooler(pools: tuple[Pool, Pool]) -> N
     await workers.register(spec, 60)
     made = await PostgresRunIntake(api).enqueue(ACME, [draft() for _ in range(60)], AUDIT)
     batches = await asyncio.gather(*(claims.claim_batch(spec.id, ["default"], 10) for _ in range(6)))
+    held = await claims.list_held(spec.id, 100)
     settled = await asyncio.gather(*(claims.settle_batch([success(c) for c in batch]) for batch in batches))
     renewal = await workers.renew_if_live(spec.id, ["default"], 60)
     look = await PostgresFiringStore(service, pooled_by_transaction=True).look(5)
 
     assert sorted(c.run_id for batch in batches for c in batch) == sorted(answer.run_id for answer in made)
+    assert {each.run_id for each in held} == {answer.run_id for answer in made}
     assert all(result.accepted for results in settled for result in results)
     assert renewal is not None
     assert not look.lost_workers

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from rota.domain.ids import RunId, ScheduleId, TenantId, WorkerId
+from rota.domain.ids import AttemptToken, RunId, ScheduleId, TenantId, WorkerId
 from rota.domain.page import Page, PageRequest
 from rota.domain.run import (
     Attempt,
@@ -99,6 +99,14 @@ class RunControl(Protocol):
         ...
 
 
+class HeldRun(Struct, frozen=True):
+    """A run that a worker holds, by the store's word: under `token`, whether or not that worker knows."""
+
+    run_id: RunId
+    token: AttemptToken
+    queue: str
+
+
 class LostAttempt(Struct, frozen=True):
     """An attempt whose worker is gone or which overran its deadline unanswered: to be decided by `core.settlement`."""
 
@@ -125,7 +133,8 @@ class RunClaims(Protocol):
         """Take up to `limit` due runs, highest priority first, then longest due. Raises `Stale` when the worker's lease
         has ended.
 
-        A serial run whose schedule has another one running is passed over, and holds up nothing behind it.
+        A serial run whose schedule has another one running is passed over, and holds up nothing behind it. After
+        `Unavailable`, or without an answer, runs may be held that nobody was told of: see `list_held`.
         """
         ...
 
@@ -133,7 +142,11 @@ class RunClaims(Protocol):
         """Store the end of attempts, each under its token; a refused one changes nothing and harms no neighbour."""
         ...
 
-    async def give_back_batch(self, claims: Sequence[ClaimedRun]) -> int:
+    async def list_held(self, worker_id: WorkerId, limit: int) -> tuple[HeldRun, ...]:
+        """The runs that `worker_id` holds, earliest deadline first. A claim under way is in the answer or is not."""
+        ...
+
+    async def give_back_batch(self, claims: Sequence[ClaimedRun | HeldRun]) -> int:
         """Return claims that were never begun to their queue at once, without counting an attempt."""
         ...
 

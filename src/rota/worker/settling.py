@@ -11,6 +11,7 @@ import contextlib
 import structlog
 
 from rota.domain.errors import Unavailable
+from rota.domain.ids import AttemptToken, RunId
 from rota.domain.run import Settlement
 from rota.ports.clock import Clock
 from rota.ports.run_store import RunClaims
@@ -41,6 +42,10 @@ class Settler:
         self._waiting.append(settlement)
         self._is_idle.clear()
         self._has_some.set()
+
+    def unconfirmed(self) -> set[tuple[RunId, AttemptToken]]:
+        """The attempts whose end the store has not confirmed. They must not be taken for anything else."""
+        return {(settlement.run_id, settlement.token) for settlement in self._waiting}
 
     async def wait_idle(self) -> None:
         """Until everything that was added has been answered."""

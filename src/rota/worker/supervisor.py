@@ -25,7 +25,9 @@ from rota.domain.errors import Bug, Stale, Unavailable
 from rota.domain.ids import WorkerId
 from rota.domain.run import ClaimedRun
 from rota.domain.worker import WorkerSpec
+from rota.worker.claiming import Claiming
 from rota.worker.executor_process import ExecutorProcess
+from rota.worker.forgotten import Hold
 from rota.worker.lease_keeping import LeaseKeeper
 from rota.worker.log_shipping import LogShipper
 from rota.worker.options import WorkerOptions
@@ -51,8 +53,6 @@ from rota.worker.session_words import (
     AttemptsWithdrawn,
     BeginAttempts,
     Claim,
-    Claimed,
-    ClaimFailed,
     DrainAsked,
     Event,
     ExecutorGone,
@@ -101,6 +101,7 @@ class Incarnation:
         self._ports = ports
         self._out = outgoing
         self._session = Session(options.session_limits())
+        self._claiming = Claiming(self.worker_id, options.queues, ports, self._holds)
         self._executors: dict[int, ExecutorProcess] = {}
         self._unwanted: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -127,8 +128,9 @@ class Incarnation:
         return self._session.is_registered
 
     async def sign_off(self) -> None:
-        """After a drain, when the last settlement has been told: the lease is given back."""
+        """After a drain, when the last settlement has been told: nothing stays held, and the lease is given back."""
         if self.was_registered:
+            await self._tried("give back", self._claiming.give_back_forgotten)
             await self._tried("stop", lambda: self._ports.workers.stop(self.worker_id))
 
     def handle(self, event: Event) -> None:
@@ -203,6 +205,7 @@ class Incarnation:
             return
         _log.info("worker_registered", worker_id=self.worker_id, queues=spec.queues, slots=spec.slots)
         self.handle(Registered())
+        self._spawn(self._claiming.keep_looking())
         for queue in self._options.queues:
             self._spawn(self._hint_when_woken(queue))
         await keeper.keep(self._on_trust, self._lose, self.handle)
@@ -291,18 +294,12 @@ class Incarnation:
     # Effects
 
     def _do_claim(self, effect: Claim) -> None:
-        self._spawn(self._claim(effect.limit))
+        self._spawn(self._claiming.claim(effect.limit, self.handle, self._lose))
 
-    async def _claim(self, limit: int) -> None:
-        try:
-            runs = await self._ports.claims.claim_batch(self.worker_id, self._options.queues, limit)
-        except Unavailable as away:
-            _log.warning("claim_failed", detail=away.detail)
-            self.handle(ClaimFailed(limit))
-        except Stale as refused:
-            self._lose(f"a claim was refused: {refused.detail}")
-        else:
-            self.handle(Claimed(runs, limit))
+    def _holds(self) -> set[Hold]:
+        """What the store may rightly believe to be held by us."""
+        attempts = self._session.attempts.values()
+        return {(each.claimed.run_id, each.claimed.token) for each in attempts} | self._out.settler.unconfirmed()
 
     def _do_start(self, effect: StartExecutor) -> None:
         self._keep(self._launch(effect))

@@ -57,6 +57,8 @@ class World:
             shown[state] = self.told([(run.id, run.state) for run in found.items])
         shown["attempts"] = self.told([await reader.attempts(ACME, run.id) for run in page.items if run.attempts_count])
         shown["counts"] = self.told(await reader.count_by_state(ACME, 1))
+        held = [await self.stores.claims.list_held(worker_id, 500) for worker_id in sorted(workers)]
+        shown["held"] = str([sorted(self.told(each) for each in some) for some in held])
         shown["workers"] = self.told(sorted(await self.stores.workers.list_recent(100), key=lambda w: w.id))
         shown["lease"] = self.told(await self.stores.leases.read("firing"))
         shown["held"] = self.told([claim.token for claim in self.claims[-50:]])

@@ -9,7 +9,7 @@ from rota.domain.errors import Bug, Stale
 from rota.domain.event import EventDraft
 from rota.domain.ids import AttemptToken, TenantId, WorkerId
 from rota.domain.run import Attempt, ClaimedRun, LogLine, RunError, RunState, Settlement
-from rota.ports.run_store import LostAttempt, SettleResult
+from rota.ports.run_store import HeldRun, LostAttempt, SettleResult
 from rota.storage.memory.database import MemoryDatabase
 from rota.storage.memory.run_tables import LiveRun
 from rota.storage.storable_text import storable_json, storable_text
@@ -48,7 +48,15 @@ class MemoryRunClaims:
     async def settle_batch(self, settlements: Sequence[Settlement]) -> tuple[SettleResult, ...]:
         return tuple(self._settled(settlement) for settlement in settlements)
 
-    async def give_back_batch(self, claims: Sequence[ClaimedRun]) -> int:
+    async def list_held(self, worker_id: WorkerId, limit: int) -> tuple[HeldRun, ...]:
+        now = self._database.now()
+        held = sorted(
+            (live for live in self._runs.held() if live.worker_id == worker_id),
+            key=lambda live: (live.hard_deadline_at or now, live.run_id),
+        )
+        return tuple(HeldRun(live.run_id, AttemptToken(live.token), live.queue) for live in held[:limit])
+
+    async def give_back_batch(self, claims: Sequence[ClaimedRun | HeldRun]) -> int:
         return sum(self._give_back(claim) for claim in claims)
 
     async def find_lost(self, grace_seconds: float, limit: int) -> tuple[LostAttempt, ...]:
@@ -143,7 +151,7 @@ class MemoryRunClaims:
             dead_lettered=settlement.dead_letter,
         )
 
-    def _give_back(self, claim: ClaimedRun) -> bool:
+    def _give_back(self, claim: ClaimedRun | HeldRun) -> bool:
         live = self._held(claim.run_id, claim.token)
         if live is None:
             return False

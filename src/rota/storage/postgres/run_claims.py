@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from msgspec import Raw
 
 from rota.domain.errors import Stale, Unavailable
-from rota.domain.ids import RunId, TenantId, WorkerId
+from rota.domain.ids import AttemptToken, RunId, TenantId, WorkerId
 from rota.domain.run import ClaimedRun, LogLine, Settlement
-from rota.ports.run_store import LostAttempt, SettleResult
+from rota.ports.run_store import HeldRun, LostAttempt, SettleResult
 from rota.storage.postgres.driver import Pool, Row
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.run_rows import claimed_of_row, optional_worker, sparse, uniform
@@ -22,6 +22,7 @@ from rota.storage.storable_text import storable_json, storable_text
 
 _CLAIM_BATCH = query("live_runs/claim_batch")
 _SETTLE_BATCH = query("live_runs/settle_batch")
+_LIST_HELD = query("live_runs/list_held")
 _FIND_LOST = query("live_runs/find_lost")
 _APPEND_LINES = query("log_lines/append_lines")
 _OPEN_MISSING = query("schedule_turns/open_missing")
@@ -76,7 +77,11 @@ class PostgresRunClaims:
             ]
         )
 
-    async def give_back_batch(self, claims: Sequence[ClaimedRun]) -> int:
+    async def list_held(self, worker_id: WorkerId, limit: int) -> tuple[HeldRun, ...]:
+        rows = await self._statements.fetch("looking for what a worker holds", _LIST_HELD, worker_id, limit)
+        return tuple([HeldRun(row["run_id"], AttemptToken(row["attempt_token"]), row["queue"]) for row in rows])
+
+    async def give_back_batch(self, claims: Sequence[ClaimedRun | HeldRun]) -> int:
         if not claims:
             return 0
         accepted, _ = await self._settle(
