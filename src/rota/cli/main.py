@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import rota
+from rota.cli.backup import backup, restore
 from rota.cli.event import events
 from rota.cli.importing import imports
 from rota.cli.logs import show_logs
@@ -51,6 +52,8 @@ for _name, _command in {
     "server": server,
     "bootstrap": bootstrap,
     "migrate": migrate,
+    "backup": backup,
+    "restore": restore,
     "apply": apply_manifest,
     "diff": diff_manifest,
     "logs": show_logs,

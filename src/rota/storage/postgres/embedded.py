@@ -132,6 +132,14 @@ class EmbeddedPostgres:
                 raise Unavailable(f"the PostgreSQL server stopped right after its start; see {self.log_dir}")
             return _url(password, running.socket_dir)
 
+    def running_url(self) -> str | None:
+        """The administrator's URL of the server that another process runs here, once it is ready; None without one."""
+        running = wait_until_settled(self.server_dir)
+        path = self._data_dir / PASSWORD_FILE_NAME
+        if running is None or not path.exists():
+            return None
+        return _url(path.read_text(encoding="ascii").strip(), running.socket_dir)
+
     def stop(self) -> None:
         """Stops the server cleanly; sessions that are open are ended. Does nothing when none runs."""
         with self._changing:

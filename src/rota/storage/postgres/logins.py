@@ -191,6 +191,14 @@ def with_user(url: str, user: str, password: str) -> str:
     return urlunsplit((parts.scheme, f"{user_info}@{place}", parts.path, query, ""))
 
 
+def without_password(url: str) -> str:
+    """The same URL for a command line, which others can read."""
+    parts = urlsplit(url)
+    user_info, separator, place = parts.netloc.rpartition("@")
+    query = urlencode([pair for pair in parse_qsl(parts.query) if pair[0] != "password"], safe="/:,")
+    return urlunsplit(parts._replace(netloc=f"{user_info.partition(':')[0]}{separator}{place}", query=query))
+
+
 def _with_place_of(url: str, direct_url: str) -> str:
     user, password = user_in(url), password_in(url)
     return with_user(direct_url, user or "", password or "")
