@@ -7,7 +7,6 @@ before a slow claim, costs time only.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
@@ -15,13 +14,12 @@ import structlog
 
 from rota.domain.errors import Stale, Unavailable
 from rota.domain.ids import WorkerId
-from rota.domain.run import ClaimedRun
 from rota.ports.run_store import HeldRun
+from rota.worker.answering import answered_in_time
 from rota.worker.forgotten import Hold, LookPace, forgotten
 from rota.worker.session_words import Claimed, ClaimFailed
 from rota.worker.worker_ports import WorkerPorts
 
-CLAIM_SECONDS_MAX = 10.0
 # More than a worker has slots, so that what it knows cannot hide all that it does not.
 HELD_PER_LOOK_MAX = 5_000
 
@@ -41,7 +39,6 @@ class Claiming:
         self._pace = LookPace()
         self._doubted = asyncio.Event()
         self._under_way: set[asyncio.Event] = set()
-        self._asking: set[asyncio.Future[tuple[ClaimedRun, ...]]] = set()
 
     async def claim(
         self, limit: int, handle: Callable[[Claimed | ClaimFailed], None], on_refused: Callable[[str], None]
@@ -50,7 +47,8 @@ class Claiming:
         ended = asyncio.Event()
         self._under_way.add(ended)
         try:
-            runs = await self._answered(limit)
+            async with answered_in_time():
+                runs = await self._ports.claims.claim_batch(self._worker_id, self._queues, limit)
         except Unavailable as away:
             _log.warning("claim_failed", detail=away.detail)
             self._doubt()
@@ -75,13 +73,15 @@ class Claiming:
 
     async def give_back_forgotten(self) -> None:
         """One look. Raises Unavailable; it can be repeated at any time."""
-        listed = await self._ports.claims.list_held(self._worker_id, HELD_PER_LOOK_MAX)
+        async with answered_in_time():
+            listed = await self._ports.claims.list_held(self._worker_id, HELD_PER_LOOK_MAX)
         for ended in tuple(self._under_way):
             await ended.wait()
         found = forgotten(listed, self._known())
         if not found:
             return
-        given_back = await self._ports.claims.give_back_batch(found)
+        async with answered_in_time():
+            given_back = await self._ports.claims.give_back_batch(found)
         # What was settled since the list was made is refused, and was not forgotten.
         if given_back:
             _log.warning("claims_found", count=given_back, reason="the answer to their claim never arrived")
@@ -107,21 +107,3 @@ class Claiming:
             doubted.cancel()
         if self._doubted.is_set():
             await self._ports.clock.sleep(self._pace.wait_seconds)
-
-    async def _answered(self, limit: int) -> tuple[ClaimedRun, ...]:
-        """The driver may take as long to abandon a statement as to answer it; nobody waits for that."""
-        asking = asyncio.ensure_future(self._ports.claims.claim_batch(self._worker_id, self._queues, limit))
-        self._asking.add(asking)
-        asking.add_done_callback(self._forget)
-        try:
-            await asyncio.wait((asking,), timeout=CLAIM_SECONDS_MAX)
-        finally:
-            asking.cancel()
-        if not asking.done() or asking.cancelled():
-            raise Unavailable(f"the database did not answer a claim within {CLAIM_SECONDS_MAX:g} s")
-        return asking.result()
-
-    def _forget(self, asking: "asyncio.Future[tuple[ClaimedRun, ...]]") -> None:
-        self._asking.discard(asking)
-        with contextlib.suppress(asyncio.CancelledError):
-            asking.exception()

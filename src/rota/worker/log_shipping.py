@@ -16,6 +16,7 @@ from rota.domain.ids import TenantId
 from rota.domain.run import ClaimedRun, LogLine
 from rota.ports.clock import Clock
 from rota.ports.run_store import RunClaims
+from rota.worker.answering import answered_in_time
 
 FLUSH_SECONDS = 0.15
 BATCH_LINES_MAX = 500
@@ -84,7 +85,8 @@ class LogShipper:
         async with self._writing:
             while self._buffer:
                 batch = self._buffer[:BATCH_LINES_MAX]
-                await self._claims.append_log_lines([line for line, _ in batch], [tenant for _, tenant in batch])
+                async with answered_in_time():
+                    await self._claims.append_log_lines([line for line, _ in batch], [tenant for _, tenant in batch])
                 del self._buffer[: len(batch)]
             self._has_lines.clear()
             self._is_full.clear()

@@ -16,6 +16,7 @@ from rota.domain.run import Settlement
 from rota.ports.clock import Clock
 from rota.ports.run_store import RunClaims
 from rota.ports.wakeups import Wakeups
+from rota.worker.answering import answered_in_time
 from rota.worker.log_shipping import LogShipper
 
 BATCH_MAX = 500
@@ -67,7 +68,8 @@ class Settler:
             with contextlib.suppress(Unavailable):
                 await self._lines.flush()
         batch = self._waiting[:BATCH_MAX]
-        results = await self._claims.settle_batch(batch)
+        async with answered_in_time():
+            results = await self._claims.settle_batch(batch)
         for queue in {queue for result in results for queue in result.startable_queues}:
             self._wakeups.announce(f"queue:{queue}")
         for result in results:

@@ -3,7 +3,9 @@
 A link between the worker and the database loses the answers of the statements that a test names.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 
 import pytest
 
@@ -16,7 +18,7 @@ from rota.storage.postgres.driver import Connection, Pool
 from rota.storage.postgres.logins import Login
 from rota.storage.postgres.run_claims import PostgresRunClaims
 from rota.storage.postgres.workers import PostgresWorkerStore
-from rota.worker import claiming, forgotten
+from rota.worker import answering, forgotten
 from tests.contract.records import new_id
 from tests.contract.run_stores import retry, success
 from tests.contract.stores import START
@@ -25,7 +27,7 @@ from tests.support.lossy_link import Fate, LossyLink
 from tests.support.postgres import ClonedDatabase
 from tests.support.waiting import loop_sleep, wait_until
 
-CLAIM, SETTLE = "Hands due runs to one worker", "Ends attempts, each under its token"
+CLAIM, SETTLE, RENEW = "Hands due runs to one worker", "Ends attempts, each under its token", "prolongs its lease"
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def lossy_house(house: House, lossy_pool: Pool) -> House:
 async def test_a_run_whose_claim_was_not_answered_is_executed_soon_and_once(
     lossy_house: House, link: LossyLink, fate: Fate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claiming, "CLAIM_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(answering, "ANSWER_SECONDS_MAX", 0.5)
     run_id = await lossy_house.one("noop")
     link.lose(CLAIM, fate=fate)
     await lossy_house.start()
@@ -129,6 +131,51 @@ async def test_an_end_whose_answer_is_lost_is_recorded_once(lossy_house: House, 
     assert [attempt.outcome for attempt in await lossy_house.attempts(twice)] == ["failed", "succeeded"]
 
 
+async def test_a_renewal_without_an_answer_does_not_cost_the_lease(lossy_house: House, link: LossyLink) -> None:
+    await lossy_house.start()
+    await lossy_house.ended(await lossy_house.one("noop"))
+    before = (await lossy_house.workers.list_recent(10))[0]
+    link.lose(RENEW, fate="silent")
+    await wait_until(lambda: link.losses_count == 1)
+
+    async def has_outlived_its_lease() -> bool:
+        seen = [each.heartbeat_at for each in await lossy_house.workers.list_recent(10)]
+        return max(seen) - before.heartbeat_at > timedelta(seconds=6)
+
+    await wait_until(has_outlived_its_lease, 15)
+    after = await lossy_house.workers.list_recent(10)
+    assert [(each.id, each.state) for each in after] == [(before.id, "active")]
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+async def test_silent_connections_take_no_place_in_the_pool(lossy_pool: Pool, link: LossyLink, *, pooled: bool) -> None:
+    workers = PostgresWorkerStore(lossy_pool, pooled_by_transaction=pooled)
+    link.lose("A worker ends of its own accord", times=7, fate="silent")
+    for number in range(7):
+        stopping = asyncio.create_task(workers.stop(WorkerId(new_id())))
+        await wait_until(lambda expected=number + 1: link.losses_count == expected)
+        stopping.cancel()
+        async with asyncio.timeout(5):
+            await asyncio.gather(stopping, return_exceptions=True)
+        assert stopping.cancelled()
+
+    async with asyncio.timeout(5):
+        assert await workers.list_recent(10) == ()
+
+
+async def test_an_end_without_an_answer_holds_no_other_end_up(
+    lossy_house: House, link: LossyLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answering, "ANSWER_SECONDS_MAX", 0.5)
+    await lossy_house.start()
+    link.lose(SETTLE, fate="silent")
+    await lossy_house.ended(await lossy_house.one("noop"))
+
+    run = await lossy_house.ended(await lossy_house.one("noop"), 5)
+
+    assert (link.losses_count, run.state) == (1, "succeeded")
+
+
 class Held:
     """A worker that holds two runs, spoken of through the link."""
 
@@ -173,7 +220,7 @@ async def held(lossy_house: House) -> Held:
 
 REPEATED = {
     "register": ("A worker begins", Held.register, None),
-    "renew": ("prolongs its lease", Held.renew, Renewal(60.0)),
+    "renew": (RENEW, Held.renew, Renewal(60.0)),
     "drain": ("A worker claims no more", Held.drain, None),
     "stop": ("A worker ends of its own accord", Held.stop, None),
     "succeed": (SETTLE, Held.succeed, [False, False]),

@@ -14,7 +14,7 @@ from rota.domain.run import ClaimedRun
 from rota.ports.run_store import HeldRun, RunClaims
 from rota.ports.worker_store import WorkerStore
 from rota.storage.memory.wakeups import MemoryWakeups
-from rota.worker import claiming
+from rota.worker import answering
 from rota.worker.claiming import Claiming
 from rota.worker.forgotten import LOOK_SECONDS_MAX, LOOK_SECONDS_MIN, Hold, LookPace, forgotten
 from rota.worker.session_words import Claimed, ClaimFailed
@@ -53,11 +53,13 @@ class Store:
         self.claims: asyncio.Queue[tuple[ClaimedRun, ...] | Exception] = asyncio.Queue()
         self.believes: tuple[HeldRun, ...] = ()
         self.looks_count = 0
+        self.claims_count = 0
         self.away = 0
         self.given_back: list[HeldRun] = []
         self.refuses = False
 
     async def claim_batch(self, *_: object) -> tuple[ClaimedRun, ...]:
+        self.claims_count += 1
         answer = await self.claims.get()
         if isinstance(answer, Exception):
             raise answer
@@ -141,6 +143,7 @@ async def test_a_claim_that_begins_after_the_list_does_not_hold_the_look_up() ->
     look = asyncio.create_task(desk.claiming.give_back_forgotten())
     await wait_until(lambda: desk.store.looks_count == 1)
     second = desk.claim()
+    await wait_until(lambda: desk.store.claims_count == 2)
 
     desk.store.claims.put_nowait(Unavailable("cut"))
     await asyncio.gather(first, look)
@@ -177,7 +180,7 @@ async def test_what_the_store_refuses_to_take_back_is_not_announced() -> None:
 
 
 async def test_a_claim_without_an_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claiming, "CLAIM_SECONDS_MAX", 0.02)
+    monkeypatch.setattr(answering, "ANSWER_SECONDS_MAX", 0.02)
     desk = Desk()
 
     await desk.claim()
