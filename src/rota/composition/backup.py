@@ -18,13 +18,11 @@ from rota.composition.options import DatabaseFlags
 from rota.domain.errors import DomainError, Unavailable
 from rota.domain.problems import FieldProblem
 from rota.storage.postgres.backups import BackupContent, Backups
-from rota.storage.postgres.connections import open_connection
 from rota.storage.postgres.data_directory import DataDirectoryLock
 from rota.storage.postgres.embedded import PASSWORD_FILE_NAME, SERVER_DIR_NAME, EmbeddedPostgres, running_postgres
-from rota.storage.postgres.failures import translating_errors
 from rota.storage.postgres.installation import embedded_installation
 from rota.storage.postgres.login_roles import ensure_logins
-from rota.storage.postgres.logins import DatabaseUrls, Login
+from rota.storage.postgres.logins import DatabaseUrls
 from rota.storage.postgres.migrator import PACKAGED_MIGRATIONS, Migrator, compare, load_migrations
 
 WORKPLACE_NAME = "restoring"
@@ -153,16 +151,6 @@ async def _restore_into(urls: DatabaseUrls, backups: Backups, file: Path) -> Non
     sleep = SystemClock().sleep
     url = _owner_url(urls)
     await ensure_logins(urls, sleep=sleep)
-    connection = await open_connection(url, Login.OWNER, application_name="rota restore", sleep=sleep)
-    try:
-        with translating_errors("looking at the database"):
-            is_taken = await connection.fetchval("SELECT to_regnamespace('scheduler') IS NOT NULL")
-    finally:
-        await connection.close()
-    if is_taken:
-        remedy = "restore into a new, empty database"
-        problem = FieldProblem("--database-url", "its database has a schema `scheduler` already", remedy)
-        raise DomainError("STATE_CONFLICT", "a restore does not overwrite anything", [problem])
     await asyncio.to_thread(backups.load, url, file)
     await Migrator(urls, sleep=sleep).migrate()
 

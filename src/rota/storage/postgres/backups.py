@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -36,6 +36,7 @@ _UNKNOWN_BEFORE_17 = b"SET transaction_timeout = 0;\n"
 _HEAD_LINES_MAX = 50
 
 _NO_SPACE = "No space left on device"
+_TAKEN = 'schema "scheduler" already exists'
 
 
 class BackupContent(Struct, frozen=True):
@@ -95,43 +96,48 @@ class Backups:
     def load(self, url: str, file: Path) -> None:
         """All of it, in a new timeline, or nothing. The roles exist, the schema does not."""
         with _errors_of_file_system(file), tempfile.TemporaryFile() as complaints:
-            psql = self._start("psql", url, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", errors=complaints)
-            archive = self._start("pg_restore", None, "--no-owner", "--file=-", str(file), errors=complaints)
-            try:
+            options = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1")
+            with (
+                self._running("psql", url, *options, errors=complaints) as psql,
+                self._running("pg_restore", None, "--no-owner", "--file=-", str(file), errors=complaints) as archive,
+            ):
                 is_complete = _pass_on(archive, psql)
-            finally:
-                for process in (archive, psql):
-                    process.kill()
-                    process.wait()
             if not is_complete:
-                complaints.seek(0)
-                raise _failure("loading the backup", complaints.read().decode(errors="replace"), file)
+                raise _failure("loading the backup", complaints, file)
 
     def _run(self, program: str, url: str | None, *arguments: str, file: Path) -> str:
         """What it printed."""
         with tempfile.TemporaryFile() as complaints:
-            process = self._start(program, url, *arguments, errors=complaints)
-            try:
+            with self._running(program, url, *arguments, errors=complaints) as process:
                 said, _ = process.communicate()
-            finally:
-                process.kill()
-                process.wait()
             if process.returncode != 0:
-                complaints.seek(0)
-                raise _failure(program, complaints.read().decode(errors="replace"), file)
+                raise _failure(program, complaints, file)
         return said.decode(errors="replace")
 
-    def _start(self, program: str, url: str | None, *arguments: str, errors: IO[bytes]) -> "subprocess.Popen[bytes]":
+    @contextmanager
+    def _running(
+        self, program: str, url: str | None, *arguments: str, errors: IO[bytes]
+    ) -> Generator["subprocess.Popen[bytes]"]:
+        """Ended with the block, whatever happens in it."""
         place = [] if url is None else [f"--dbname={without_password(url)}"]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [str(self._installation.bin_dir / program), *place, *arguments],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE if program != "psql" else subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if program == "psql" else subprocess.PIPE,
             stderr=errors,
             env=_environment(url),
             cwd="/",
             start_new_session=True,
         )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with suppress(BrokenPipeError):
+                    if pipe is not None:
+                        pipe.close()
 
 
 def _environment(url: str | None) -> Mapping[str, str]:
@@ -184,8 +190,12 @@ def _errors_of_file_system(file: Path) -> Generator[None]:
         raise DomainError("STATE_CONFLICT", f"{file} cannot be worked with", [problem]) from refused
 
 
-def _failure(doing: str, said: str, file: Path) -> DomainError | Unavailable:
-    complaint = said.strip()[-2000:]
+def _failure(doing: str, complaints: IO[bytes], file: Path) -> DomainError | Unavailable:
+    complaints.seek(0)
+    complaint = complaints.read().decode(errors="replace").strip()[-2000:]
+    if _TAKEN in complaint:
+        problem = FieldProblem("--database-url", "its database holds a Rota already", "name a new, empty database")
+        return DomainError("STATE_CONFLICT", "a restore does not overwrite anything", [problem])
     if _NO_SPACE not in complaint:
         return Unavailable(f"{doing} failed: {complaint}")
     remedy = f"make room (beside {file}, and where the database lies), and repeat it; nothing was left behind"
