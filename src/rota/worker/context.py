@@ -5,7 +5,6 @@ look at `cancelled` (or call `check_cancelled`) from time to time. Async handler
 """
 
 import asyncio
-import contextlib
 import logging
 import threading
 from datetime import datetime
@@ -44,8 +43,18 @@ class LoopTime:
         return self._loop.time()
 
     async def sleep(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.Event().wait(), seconds)
+        """Makes no task: a handler may have changed how the loop makes them."""
+        over: asyncio.Future[None] = self._loop.create_future()
+        alarm = self._loop.call_later(seconds, _end, over)
+        try:
+            await over
+        finally:
+            alarm.cancel()
+
+
+def _end(wait: "asyncio.Future[None]") -> None:
+    if not wait.done():
+        wait.set_result(None)
 
 
 class Context:

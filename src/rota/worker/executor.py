@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from types import FrameType
 from typing import NoReturn
 
 from rota.domain.errors import Bug
@@ -40,6 +41,7 @@ RECEIVE_BYTES = 65_536
 INTERRUPTIONS_MAX = 1_000
 SAMPLES = "rota.worker.samples"
 
+_LEFT = (signal.SIGINT, signal.SIGTERM)
 _monotonic = time.monotonic  # noqa: TID251  # the loop's own time, as asyncio reads it
 
 
@@ -73,9 +75,21 @@ def _leave_signals_to_the_supervisor() -> None:
     """Ctrl-C reaches the whole process group, but only the supervisor decides when to stop.
 
     A handler that does nothing, and not SIG_IGN: what is ignored here would be ignored by every command started here.
+    Nor may it stay in what a handler forks: a pool of processes ends its members by SIGTERM, and waits for them.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: None)
+    for number in _LEFT:
+        signal.signal(number, _do_nothing)
+    os.register_at_fork(after_in_child=_hear_signals)
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    """The supervisor does it."""
+
+
+def _hear_signals() -> None:
+    for number in _LEFT:
+        if signal.getsignal(number) is _do_nothing:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _apps(hello: Hello) -> list[App]:

@@ -100,10 +100,10 @@ def exit_process(marks: str) -> None:
 
 
 @app.task(name="until_told")
-async def until_told(marks: str) -> None:
+async def until_told(ctx: Context, marks: str) -> None:
     mark(marks, "innocent_began")
     while not Path(marks, "told").exists():
-        await asyncio.sleep(0.05)
+        await ctx.sleep(0.05)
 
 
 @app.task(name="kill_self_once")
