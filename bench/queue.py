@@ -13,15 +13,12 @@ import tempfile
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import structs
 
-from rota.core.run_identity import fire_key
-from rota.domain.firing import DueTrigger, TriggerAdvance
+from rota.core.firing import plan_firing
 from rota.domain.ids import TenantId, WorkerId
 from rota.domain.policies import RunPolicy
 from rota.domain.run import RunDraft, Settlement
@@ -142,31 +139,11 @@ async def raw_drain(bench: Bench, connections: int, batch: int) -> None:
     await each(connections, until_empty)
 
 
-def plan(due: DueTrigger) -> TriggerAdvance:
-    fire_at = due.trigger.next_fire_at
-    assert fire_at is not None
-    draft = RunDraft(
-        due.tenant_id,
-        due.target,
-        due.policies.run_policy(),
-        key=fire_key(due.trigger.id, fire_at),
-        schedule_id=due.schedule_id,
-        schedule_version=due.schedule_version,
-        trigger_id=due.trigger.id,
-        fire_at=fire_at,
-        reason="fired on time",
-    )
-    made = TriggerAdvance(
-        due.trigger, due.schedule_id, due.schedule_version, due.tenant_id, fire_at, fire_at, 1, (draft,), ()
-    )
-    return structs.replace(made, next_fire_at=fire_at + timedelta(hours=1))
-
-
 async def fire_all(bench: Bench) -> None:
     lease = await PostgresLeaseStore(bench.service).acquire_if_free("bench", uuid.uuid4().hex, LEASE_SECONDS)
     store = PostgresFiringStore(bench.service)
-    while due := (await store.due_triggers(FIRE_BATCH)).triggers:
-        await store.apply(lease.fence, [plan(trigger) for trigger in due])
+    while advances := plan_firing(await store.due_triggers(FIRE_BATCH)):
+        await store.apply(lease.fence, advances)
 
 
 async def wal_bytes(bench: Bench, work: Callable[[], Awaitable[Any]]) -> float:

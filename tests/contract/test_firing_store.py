@@ -6,13 +6,13 @@ from msgspec import structs
 
 from rota.core.run_identity import fire_key
 from rota.domain.errors import Stale
-from rota.domain.firing import DueTrigger, SkippedFire, TriggerAdvance
-from rota.domain.ids import Epoch, TenantId
+from rota.domain.firing import DueBatch, DuePosition, DueTrigger, FireDraft, TriggerAdvance
+from rota.domain.ids import Epoch, TenantId, TriggerId
 from rota.domain.lease import Fence
 from rota.domain.page import PageRequest
-from rota.domain.policies import RunPolicy
-from rota.domain.run import RunDraft
+from rota.domain.policies import Overlap, Policies, RunPolicy
 from rota.domain.schedule import Schedule
+from rota.domain.targets import TaskTarget
 from rota.ports.firing_store import FiringResult
 from rota.ports.run_store import RunFilter
 from rota.storage.postgres.driver import Pool
@@ -43,18 +43,8 @@ async def lead(runs: RunStores) -> None:
     await runs.leases.acquire_if_free(FENCE.lease_name, "leader", 60)
 
 
-def firing_draft(due: DueTrigger, fire_at: datetime = START) -> RunDraft:
-    return RunDraft(
-        due.tenant_id,
-        due.target,
-        due.policies.run_policy(),
-        key=fire_key(due.trigger.id, fire_at),
-        schedule_id=due.schedule_id,
-        schedule_version=due.schedule_version,
-        trigger_id=due.trigger.id,
-        fire_at=fire_at,
-        reason="fired on time",
-    )
+def firing_draft(due: DueTrigger, fire_at: datetime = START, **fields: object) -> FireDraft:
+    return structs.replace(FireDraft(fire_at, fire_key(due.trigger.id, fire_at), "fired on time"), **fields)
 
 
 def advance(due: DueTrigger, **fields: object) -> TriggerAdvance:
@@ -64,6 +54,7 @@ def advance(due: DueTrigger, **fields: object) -> TriggerAdvance:
         schedule_id=due.schedule_id,
         schedule_version=due.schedule_version,
         tenant_id=due.tenant_id,
+        policies=due.policies,
         fired_through=START,
         next_fire_at=NEXT,
         fires_count=due.trigger.fires_count + 1,
@@ -93,9 +84,26 @@ async def test_due_triggers_come_the_longest_due_first_with_all_that_deciding_ne
     assert [due.schedule_id for due in batch.triggers] == [late.id, rich.id]
     first, second = batch.triggers
     assert (first.queued_count, first.running_count) == (1, 1)
-    assert (second.target, second.policies, second.trigger) == (rich.target, rich.policies, rich.triggers[0])
+    assert (second.policies, second.trigger) == (rich.policies, rich.triggers[0])
     assert (second.schedule_name, second.schedule_version, second.tenant_id) == ("rich", 1, ACME)
     assert [due.schedule_id for due in (await runs.firing.due_triggers(1)).triggers] == [late.id]
+
+
+async def test_due_triggers_are_walked_batch_by_batch_each_behind_the_last(runs: RunStores) -> None:
+    times = [START - timedelta(seconds=seconds) for seconds in (9, 9, 9, 5, 5, 0, 0)]
+    made = [await due_schedule(runs, f"s{place}", at) for place, at in enumerate(times)]
+    await due_schedule(runs, "future", NEXT)
+    walked: list[DueTrigger] = []
+    batch = await runs.firing.due_triggers(2)
+    while batch.triggers:
+        walked += batch.triggers
+        batch = DueBatch(START, ()) if batch.end is None else await runs.firing.due_triggers(2, batch.end)
+    whole = await runs.firing.due_triggers(7)
+
+    assert [due.trigger.id for due in walked] == [due.trigger.id for due in whole.triggers]
+    assert sorted(due.schedule_id for due in walked) == sorted(item.id for item in made)
+    assert whole.end == DuePosition(START, whole.triggers[-1].trigger.id)
+    assert (await runs.firing.due_triggers(8)).end is None
 
 
 async def test_nothing_due_is_an_empty_batch_with_the_stores_time(runs: RunStores) -> None:
@@ -113,15 +121,60 @@ async def test_a_firing_creates_the_run_and_advances_its_trigger(runs: RunStores
 
     assert result == FiringResult(1, 0, 1, 0, ("default",))
     assert (run.state, run.reason, run.fire_at, run.due_at) == ("queued", "fired on time", START, START)
+    assert (run.schedule_id, run.schedule_version, run.trigger_id) == (made.id, 1, stored.id)
+    assert (run.target, run.policy, run.created_by) == (made.target, made.policies.run_policy(), "schedule")
     assert (stored.next_fire_at, stored.fired_through, stored.fires_count) == (NEXT, START, 1)
     assert len(await runs.claim(await runs.worker())) == 1
+
+
+async def test_every_run_has_its_own_schedules_target_and_policies(runs: RunStores) -> None:
+    made = {
+        name: structs.replace(
+            schedule(name, tenant_id, triggers=(trigger(next_fire_at=START),)),
+            target=TaskTarget(name, {"of": name}),
+            policies=Policies(queue=name, priority=priority, timeout_seconds=10.0 + priority, overlap=overlap),
+        )
+        for name, tenant_id, priority, overlap in list[tuple[str, TenantId, int, Overlap]](
+            [("a", ACME, 1, "allow"), ("b", GLOBEX, 2, "skip"), ("c", ACME, 3, "skip")]
+        )
+    }
+    for item in made.values():
+        await runs.base.schedules.insert_many(item.tenant_id, [item], change())
+    await lead(runs)
+    plan = [advance(due) for due in (await runs.firing.due_triggers(10)).triggers]
+    # Of one trigger two times fire, and one is skipped.
+    earlier = [START - timedelta(seconds=seconds) for seconds in (2, 1)]
+    plan[1] = structs.replace(
+        plan[1],
+        runs=(structs.replace(plan[1].runs[0], fire_at=earlier[0], key=fire_key(TriggerId("x"), START)), *plan[1].runs),
+        skipped=(FireDraft(earlier[1], fire_key(TriggerId("y"), START), "skipped: of no use", 3.0),),
+    )
+    result = await runs.firing.apply(FENCE, plan)
+    found = [
+        run
+        for tenant_id in (ACME, GLOBEX)
+        for run in (await runs.reader.page(tenant_id, RunFilter(), PageRequest())).items
+    ]
+
+    assert (result.runs_created, result.runs_skipped, result.queues) == (4, 1, ("a", "b", "c"))
+    assert len(found) == 5
+    for run in found:
+        item = next(item for item in made.values() if item.id == run.schedule_id)
+        assert (run.tenant_id, run.target, run.policy) == (item.tenant_id, item.target, item.policies.run_policy())
+        assert (run.queue, run.priority) == (item.policies.queue, item.policies.priority)
+        assert run.trigger_id == item.triggers[0].id
+    assert sorted((run.fire_at, run.state) for run in found if run.schedule_id == plan[1].schedule_id) == [
+        (earlier[0], "queued"),
+        (earlier[1], "skipped"),
+        (START, "queued"),
+    ]
 
 
 async def test_jitter_delays_the_run_behind_its_nominal_time(runs: RunStores) -> None:
     await due_schedule(runs)
     await lead(runs)
     due = await the_due(runs)
-    await runs.firing.apply(FENCE, [advance(due, runs=(structs.replace(firing_draft(due), delay_seconds=7.5),))])
+    await runs.firing.apply(FENCE, [advance(due, runs=(firing_draft(due, delay_seconds=7.5),))])
     (run,) = (await runs.reader.page(ACME, RunFilter(), PageRequest())).items
 
     assert (run.state, run.fire_at, run.due_at) == ("scheduled", START, START + timedelta(seconds=7.5))
@@ -141,7 +194,7 @@ async def test_a_nominal_time_that_has_a_run_is_not_fired_again_and_its_trigger_
     made = await due_schedule(runs)
     await lead(runs)
     due = await the_due(runs)
-    await runs.enqueue(firing_draft(due))
+    await runs.enqueue(draft(key=firing_draft(due).key))
     result = await runs.firing.apply(FENCE, [advance(due)])
 
     assert result == FiringResult(0, 0, 1, 0, ())
@@ -169,7 +222,7 @@ async def test_skipped_times_are_runs_with_their_reason_and_one_event(runs: RunS
     await lead(runs)
     due = await the_due(runs)
     times = [START - timedelta(hours=n) for n in (1, 2)]
-    skipped = tuple(SkippedFire(firing_draft(due, at), "skipped: 2 runs are live") for at in times)
+    skipped = tuple(firing_draft(due, at, reason="skipped: 2 runs are live") for at in times)
     result = await runs.firing.apply(FENCE, [advance(due, runs=(), skipped=skipped, dropped_count=3)])
     found = (await runs.reader.page(ACME, RunFilter(state="skipped"), PageRequest())).items
 

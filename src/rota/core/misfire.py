@@ -25,6 +25,7 @@ from rota.domain.policies import Policies
 TIMES_MAX = CATCH_UP_MAX_LIMIT
 # Handing a run over takes a moment; only what exceeds this is worth a word.
 ON_TIME_SECONDS = 3.0
+ON_TIME_REASON = "fired on time"
 
 
 class NominalTime(Struct, frozen=True, order=True):
@@ -64,7 +65,7 @@ class _Late(Struct, frozen=True):
 def decide_due_times(occurrences: Occurrences, first: datetime, now: datetime, policies: Policies) -> DueTimes:
     """All due times from `first` (a nominal time that is due) to `now`."""
     first_us, now_us = to_microseconds(first), to_microseconds(now)
-    late_before = now_us - round(policies.misfire_grace_seconds * SECOND_US)
+    late_before = late_before_us(now_us, policies)
     if first_us >= late_before:
         after = [first_us, *take_through(occurrences, first_us, now_us, TIMES_MAX - 1)]
         return _with_punctual(DueTimes((), (), first), after, now_us)
@@ -74,16 +75,22 @@ def decide_due_times(occurrences: Occurrences, first: datetime, now: datetime, p
     return _with_punctual(decided, take_through(occurrences, last_us, now_us, room), now_us)
 
 
+def late_before_us(now_us: int, policies: Policies) -> int:
+    """What was due before this is late: the misfire policy decides on it."""
+    return now_us - round(policies.misfire_grace_seconds * SECOND_US)
+
+
 def _with_punctual(decided: DueTimes, times: list[int], now_us: int) -> DueTimes:
     """`decided` with `times` after it, which are late by no more than the grace."""
-    punctual = tuple(NominalTime(to_datetime(time), _punctual_reason(now_us - time)) for time in times)
+    punctual = tuple(NominalTime(to_datetime(time), punctual_reason(now_us - time)) for time in times)
     through = punctual[-1].at if punctual else decided.decided_through
     return DueTimes((*decided.fire, *punctual), decided.given_up, through, decided.dropped_count)
 
 
-def _punctual_reason(late_us: int) -> str:
+def punctual_reason(late_us: int) -> str:
+    """The words of a run that is handed over within the misfire grace."""
     seconds = late_us / SECOND_US
-    return "fired on time" if seconds < ON_TIME_SECONDS else f"fired {seconds:.0f} s late, within the misfire grace"
+    return ON_TIME_REASON if seconds < ON_TIME_SECONDS else f"fired {seconds:.0f} s late, within the misfire grace"
 
 
 def _decide_late(occurrences: Occurrences, late: _Late, policies: Policies) -> DueTimes:

@@ -5,10 +5,10 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from rota.domain.firing import DueBatch, DueTrigger, SkippedFire, TriggerAdvance
+from rota.domain.firing import DueBatch, DuePosition, DueTrigger, TriggerAdvance
 from rota.domain.lease import Fence
 
-__all__ = ["DueBatch", "DueTrigger", "FiringResult", "FiringStore", "LeaderLook", "SkippedFire", "TriggerAdvance"]
+__all__ = ["DueBatch", "DueTrigger", "FiringResult", "FiringStore", "LeaderLook", "TriggerAdvance"]
 
 
 class FiringResult(Struct, frozen=True):
@@ -34,10 +34,13 @@ class FiringStore(Protocol):
 
     async def look(self, overdue_grace_seconds: float) -> LeaderLook: ...
 
-    async def due_triggers(self, limit: int) -> DueBatch:
-        """The longest due first."""
+    async def due_triggers(self, limit: int, after: DuePosition | None = None) -> DueBatch:
+        """The longest due first, behind `after`."""
         ...
 
     async def apply(self, fence: Fence, advances: Sequence[TriggerAdvance]) -> FiringResult:
-        """Raises `Stale` when the fence is not current: nothing was written then."""
+        """Runs take what the plan leaves out from their schedules. Two calls at once may not share a schedule.
+
+        Raises `Stale` when the fence is not current: nothing was written then.
+        """
         ...

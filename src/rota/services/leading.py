@@ -7,7 +7,7 @@ Wake-ups only shorten the sleep. A process that does not lead asks the store not
 from rota.ports.clock import Clock
 from rota.ports.firing_store import FiringStore
 from rota.ports.wakeups import Wakeups
-from rota.services.firing import Firing
+from rota.services.firing import Firing, FiringSummary
 from rota.services.leadership import Leadership
 from rota.services.rescuing import OVERDUE_GRACE_SECONDS, Rescuing
 from rota.services.waiting import wait_for_any
@@ -62,17 +62,18 @@ class Leading:
             await self._rescuing.rescue()
         if next_fire is not None and next_fire <= 0:
             fired = await self._firing.fire_due()
-            return self._pause_after(fired.triggers_advanced)
+            return self._pause_after(fired)
         if next_fire is None:
             return POLL_SECONDS
         return min(POLL_SECONDS, next_fire + PAST_DUE_SECONDS)
 
-    def _pause_after(self, advanced: int) -> float:
-        """None, unless nothing advanced although something was due: then ever longer, not to ask in vain for ever.
+    def _pause_after(self, fired: FiringSummary) -> float:
+        """None while more is due; a short one when all is done, so that a steady stream is fired in batches.
 
-        It was changed underneath, another process leads now, or the store holds a trigger that nobody may fire.
+        Where nothing advanced although something was due it grows, not to ask in vain for ever: it was changed
+        underneath, another process leads now, or the store holds a trigger that nobody may fire.
         """
-        self._rounds_in_vain = 0 if advanced else self._rounds_in_vain + 1
-        if advanced:
-            return 0.0
+        self._rounds_in_vain = 0 if fired.triggers_advanced else self._rounds_in_vain + 1
+        if fired.triggers_advanced:
+            return LOOK_SPACING_SECONDS if fired.is_done else 0.0
         return min(POLL_SECONDS, LOOK_SPACING_SECONDS * 2 ** min(self._rounds_in_vain, 10))

@@ -25,7 +25,6 @@ from rota.domain.firing import DueBatch, DueTrigger, TriggerAdvance
 from rota.domain.ids import ScheduleId, TenantId, TriggerId
 from rota.domain.policies import Policies
 from rota.domain.schedule import TriggerState
-from rota.domain.targets import TaskTarget
 from rota.domain.triggers import Trigger
 
 SCHEDULE = ScheduleId("5c4ed01e-0000-7000-8000-000000000001")
@@ -91,9 +90,7 @@ class Desk:
             self._apply(advance)
 
     def _due(self, trigger: TriggerState) -> DueTrigger:
-        target = TaskTarget("report")
-        tenant = TenantId("acme")
-        return DueTrigger(tenant, SCHEDULE, 1, "s", trigger, target, self.policies, self.queued, self.running)
+        return DueTrigger(TenantId("acme"), SCHEDULE, 1, "s", trigger, self.policies, self.queued, self.running)
 
     def _apply(self, advance: TriggerAdvance) -> None:
         place = next(n for n, trigger in enumerate(self.triggers) if trigger.id == advance.trigger_before.id)
@@ -118,7 +115,7 @@ def _printed(advance: TriggerAdvance) -> Iterator[str]:
     name = advance.trigger_before.id
     yield f"{name} through {said(advance.fired_through)} next {said(advance.next_fire_at)} {counts}{cancel}"
     yield from _bounded([f"  run  {said(run.fire_at)}{_delay(run.delay_seconds)} {run.reason}" for run in advance.runs])
-    yield from _bounded([f"  skip {said(skip.draft.fire_at)} {skip.reason}" for skip in advance.skipped])
+    yield from _bounded([f"  skip {said(skip.fire_at)} {skip.reason}" for skip in advance.skipped])
 
 
 def _delay(seconds: float) -> str:

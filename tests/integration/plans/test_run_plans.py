@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from rota.core.firing import plan_firing
 from rota.domain.ids import WorkerId
 from rota.storage.postgres.driver import Connection, Pool
 from rota.storage.postgres.firing import PostgresFiringStore
+from rota.storage.postgres.firing_columns import advance_columns, birth_columns, event_columns
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.run_claims import PARKED_PER_LOOK_MAX, PostgresRunClaims
 from tests.integration.plans.crowd import (
@@ -88,23 +89,20 @@ async def talkers(admin: Connection) -> list[str]:
     return [row["id"] for row in rows]
 
 
+async def far_behind(pool: Pool) -> tuple[object, ...]:
+    """A position with tens of thousands of due triggers before it."""
+    row = await pool.fetchrow(
+        "SELECT next_fire_at, id::text FROM scheduler.triggers ORDER BY 1, 2 OFFSET 50000 LIMIT 1"
+    )
+    assert row is not None
+    return tuple(row.values())
+
+
 async def apply_arguments(pool: Pool) -> tuple[object, ...]:
-    """A batch that advances triggers and fires nothing: the insertions read no rows of tables."""
-    due = (await PostgresFiringStore(pool).due_triggers(LIMIT)).triggers
-    assert len(due) == LIMIT
-    now = datetime.now(UTC)  # noqa: TID251 - any instant after what is stored will do
-    steps: list[list[object]] = [
-        [d.trigger.id for d in due],
-        [d.schedule_id for d in due],
-        [1] * LIMIT,
-        [d.tenant_id for d in due],
-        [d.trigger.next_fire_at for d in due],
-        [now] * LIMIT,
-        [now + timedelta(hours=1)] * LIMIT,
-        [1] * LIMIT,
-        ["false"] * LIMIT,
-    ]
-    return ("firing", 1, *steps, "overlap", *([[]] * 19), *([[]] * 5), "test")
+    """A batch in which every trigger fires one run."""
+    plan = plan_firing(await PostgresFiringStore(pool).due_triggers(LIMIT))
+    assert [len(step.runs) for step in plan] == [1] * LIMIT
+    return ("firing", 1, "test", *advance_columns(plan), "overlap", *birth_columns(plan), "test", *event_columns(plan))
 
 
 async def test_hot_statements_read_no_more_than_their_batch(
@@ -129,9 +127,10 @@ async def test_hot_statements_read_no_more_than_their_batch(
         **over(await reads(service_pool, "live_runs/list_held", LIVE_WORKER, LIMIT), HELD_COUNT + FEW),
         **over(await reads(service_pool, "workers/renew_if_live", LIVE_WORKER, ["default"], 3.5), HELD_COUNT + FEW),
         **over(await reads(service_pool, "triggers/look_ahead", 5.0), FEW),
-        **over(await reads(service_pool, "triggers/list_due", LIMIT), 2 * LIMIT + FEW),
+        **over(await reads(service_pool, "triggers/list_due", LIMIT, None, None), 2 * LIMIT + FEW),
+        **over(await reads(service_pool, "triggers/list_due", LIMIT, *await far_behind(service_pool)), 2 * LIMIT + FEW),
         **over(
-            await reads(service_pool, "triggers/apply_advances", *await apply_arguments(service_pool)), 2 * LIMIT + FEW
+            await reads(service_pool, "triggers/apply_advances", *await apply_arguments(service_pool)), 3 * LIMIT + FEW
         ),
     }
     nobody = (TENANT, None, None, None)

@@ -12,11 +12,10 @@ from msgspec import structs
 from rota.core.run_identity import fire_key
 from rota.domain.errors import DomainError
 from rota.domain.event import EventDraft
-from rota.domain.firing import TriggerAdvance
+from rota.domain.firing import FireDraft, TriggerAdvance
 from rota.domain.ids import Epoch
 from rota.domain.lease import Fence
 from rota.domain.page import PageRequest
-from rota.domain.run import RunDraft
 from rota.domain.schedule import Schedule
 from rota.domain.tenancy import AuditEntry
 from rota.ports.schedule_store import ScheduleFilter
@@ -141,14 +140,13 @@ async def fired_now(service_pool: Pool, due_at: datetime) -> TriggerAdvance:
     """The firing store's own decision on the one trigger that is due, by a leader that holds the lease."""
     await PostgresLeaseStore(service_pool).acquire_if_free(FENCE.lease_name, "leader", 60)
     (due,) = (await PostgresFiringStore(service_pool).due_triggers(10)).triggers
-    run = RunDraft(
-        due.tenant_id, due.target, due.policies.run_policy(), key=fire_key(due.trigger.id, due_at), fire_at=due_at
-    )
+    run = FireDraft(due_at, fire_key(due.trigger.id, due_at), "fired on time")
     return TriggerAdvance(
         trigger_before=due.trigger,
         schedule_id=due.schedule_id,
         schedule_version=due.schedule_version,
         tenant_id=due.tenant_id,
+        policies=due.policies,
         fired_through=due_at,
         next_fire_at=due_at + timedelta(days=3650),
         fires_count=1,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
 from rota.core.due_times import COUNTED_MAX, count_through, last_before, newest_through
-from rota.core.firing import plan_firing
+from rota.core.firing import plan_firing, plan_plain, plan_schedule
 from rota.core.occurrences import Occurrences, compile_trigger
 from rota.core.occurrences.instants import to_microseconds
 from rota.core.trigger_times import first_fire, occurrences_of
@@ -16,7 +16,6 @@ from rota.domain.firing import DueBatch, DueTrigger, TriggerAdvance
 from rota.domain.ids import ScheduleId, TenantId, TriggerId
 from rota.domain.policies import Misfire, Overlap, Policies
 from rota.domain.schedule import TriggerState
-from rota.domain.targets import TaskTarget
 from rota.domain.triggers import Calendar, CronTrigger, IntervalTrigger, Trigger
 from tests.unit.core.values import NOON
 
@@ -73,8 +72,7 @@ def history(
     for outage in outages:
         now += timedelta(seconds=outage)
         for _ in range(5):
-            target, tenant = TaskTarget("report"), TenantId("acme")
-            due = DueTrigger(tenant, SCHEDULE, 1, "s", state, target, policies, *live)
+            due = DueTrigger(TenantId("acme"), SCHEDULE, 1, "s", state, policies, *live)
             for advance in plan_firing(DueBatch(now, (due,))):
                 plans.append((now, state, advance))
                 state = advance_by(state, advance)
@@ -88,9 +86,8 @@ def test_a_nominal_time_is_decided_at_most_once(
 ) -> None:
     decided: list[datetime] = []
     for now, before, advance in history(trigger, policies, outages, live):
-        times = [*(run.fire_at for run in advance.runs), *(skip.draft.fire_at for skip in advance.skipped)]
-        known = sorted(time for time in times if time is not None)
-        assert len(known) == len(times)
+        times = [*(run.fire_at for run in advance.runs), *(skip.fire_at for skip in advance.skipped)]
+        known = sorted(times)
         assert all(before.fired_through is None or time > before.fired_through for time in known)
         assert all(time <= advance.fired_through <= now for time in known)
         decided += known
@@ -109,6 +106,26 @@ def test_progress_is_monotone_and_next_is_the_time_after_it(
         assert advance.next_fire_at == (None if spent else following)
         assert advance.fires_count == before.fires_count + len(advance.runs)
         assert trigger.fires_max is None or advance.fires_count <= trigger.fires_max
+
+
+@LAWS
+@given(TRIGGERS, POLICIES, st.lists(st.floats(0.0, 9000.0), min_size=1, max_size=6), st.sampled_from([(0, 0), (1, 0)]))
+def test_the_short_way_says_what_the_long_way_says(
+    trigger: Trigger, policies: Policies, outages: list[float], live: tuple[int, int]
+) -> None:
+    for now, before, _ in history(trigger, policies, outages, live):
+        due = DueTrigger(TenantId("acme"), SCHEDULE, 1, "s", before, policies, *live)
+        short = plan_plain(due, to_microseconds(now))
+        assert short is None or [short] == plan_schedule([due], now)
+
+
+def test_the_short_way_is_taken_by_the_ordinary_firing() -> None:
+    every, daily = IntervalTrigger(every_seconds=60), CronTrigger(expression="0 12 * * *")
+    for spec in (every, daily, changed(every, jitter_seconds=5.0)):
+        due = DueTrigger(
+            TenantId("acme"), SCHEDULE, 1, "s", TriggerState(TriggerId("t1"), spec, NOON, NOON), Policies(), 0, 0
+        )
+        assert plan_plain(due, to_microseconds(NOON + timedelta(seconds=2))) is not None
 
 
 @LAWS

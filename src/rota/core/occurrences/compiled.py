@@ -24,6 +24,7 @@ BETWEEN_MAX: Final = 100_000
 
 
 CRONS_CACHED_MAX: Final = 8_192
+INTERVALS_CACHED_MAX: Final = 1_024
 
 
 class Occurrences:
@@ -82,12 +83,11 @@ def compile_trigger(trigger: Trigger, *, hash_key: str, anchor: datetime) -> Occ
     """
     if isinstance(trigger, CronTrigger):
         return _compile_cron(trigger, hash_key if may_use_hash(trigger.expression) else "")
+    if isinstance(trigger, IntervalTrigger):
+        raw = _interval_source(trigger, _every_us(trigger), anchor)
+        return Occurrences(trigger, raw, _calendar_source(trigger, raw))
     _refuse_problems(trigger)
-    raw = (
-        _interval_source(trigger, anchor)
-        if isinstance(trigger, IntervalTrigger)
-        else AtSource(to_microseconds(trigger.at))
-    )
+    raw = AtSource(to_microseconds(trigger.at))
     return Occurrences(trigger, raw, _calendar_source(trigger, raw))
 
 
@@ -107,8 +107,14 @@ def _refuse_problems(trigger: Trigger) -> None:
         raise invalid_input(problems)
 
 
-def _interval_source(trigger: IntervalTrigger, anchor: datetime) -> IntervalSource:
-    every_us = round(trigger.every_seconds * SECOND_US)
+@lru_cache(maxsize=INTERVALS_CACHED_MAX)
+def _every_us(trigger: IntervalTrigger) -> int:
+    """The distance of an interval that was found valid: schedules share few of them."""
+    _refuse_problems(trigger)
+    return round(trigger.every_seconds * SECOND_US)
+
+
+def _interval_source(trigger: IntervalTrigger, every_us: int, anchor: datetime) -> IntervalSource:
     if trigger.start_at is None:
         return IntervalSource(to_microseconds(anchor) + every_us, every_us)
     return IntervalSource(to_microseconds(trigger.start_at), every_us)

@@ -7,9 +7,10 @@ from msgspec import structs
 
 from rota.domain.errors import Stale
 from rota.domain.event import EventDraft
-from rota.domain.firing import DueBatch, DueTrigger, TriggerAdvance
+from rota.domain.firing import FIRED_BY, DueBatch, DuePosition, DueTrigger, FireDraft, TriggerAdvance
 from rota.domain.ids import RunId, ScheduleId
 from rota.domain.lease import Fence
+from rota.domain.run import RunDraft
 from rota.domain.schedule import Schedule, TriggerState
 from rota.ports.firing_store import FiringResult, LeaderLook
 from rota.storage.firing_events import OVERLAP_CANCEL_REASON, firing_events
@@ -31,7 +32,7 @@ class MemoryFiringStore:
         holders = {live.worker_id for live in self._runs.held() if live.worker_id is not None}
         return LeaderLook(
             next_fire_in_seconds=(min(waiting) - now).total_seconds() if waiting else None,
-            lost_workers=any(not w.has_left and w.lease_expires_at <= now for w in workers.values())
+            lost_workers=any(worker.is_suspect(now) for worker in workers.values())
             or any(holder not in workers or workers[holder].has_left for holder in holders),
             overdue_attempts=any(
                 live.hard_deadline_at is not None and live.hard_deadline_at <= overdue_since
@@ -39,18 +40,19 @@ class MemoryFiringStore:
             ),
         )
 
-    async def due_triggers(self, limit: int) -> DueBatch:
+    async def due_triggers(self, limit: int, after: DuePosition | None = None) -> DueBatch:
         now = self._database.now()
         due = [
-            (trigger.next_fire_at, trigger.id, schedule, trigger)
+            (DuePosition(trigger.next_fire_at, trigger.id), schedule, trigger)
             for schedule, trigger in self._triggers()
             if trigger.next_fire_at is not None
             and trigger.next_fire_at <= now
             and schedule.enabled
             and schedule.deleted_at is None
         ]
-        due.sort(key=lambda found: found[:2])
-        return DueBatch(now, tuple(self._due(schedule, trigger) for _, _, schedule, trigger in due[:limit]))
+        due = sorted((found for found in due if after is None or found[0] > after), key=lambda found: found[0])[:limit]
+        end = due[-1][0] if len(due) == limit else None
+        return DueBatch(now, tuple(self._due(schedule, trigger) for _, schedule, trigger in due), end)
 
     async def apply(self, fence: Fence, advances: Sequence[TriggerAdvance]) -> FiringResult:
         if not advances:
@@ -82,7 +84,6 @@ class MemoryFiringStore:
             schedule_version=schedule.version,
             schedule_name=schedule.name,
             trigger=trigger,
-            target=schedule.target,
             policies=schedule.policies,
             queued_count=live.count("queued"),
             running_count=live.count("running"),
@@ -125,17 +126,26 @@ class MemoryFiringStore:
 
     def _give_birth(self, advance: TriggerAdvance) -> list[str]:
         """The queue of each run that was created."""
-        now = self._database.now()
-        return [draft.queue for draft in advance.runs if self._runs.create(RunId(self._database.new_id()), draft, now)]
+        return [advance.policies.queue for draft in advance.runs if self._create(advance, draft)]
 
     def _record_skipped(self, advance: TriggerAdvance) -> int:
-        now = self._database.now()
-        return sum(
-            self._runs.create(
-                RunId(self._database.new_id()),
-                structs.replace(skipped.draft, reason=skipped.reason),
-                now,
-                skipped=True,
-            )
-            for skipped in advance.skipped
+        return sum(self._create(advance, draft, skipped=True) for draft in advance.skipped)
+
+    def _create(self, advance: TriggerAdvance, fire: FireDraft, *, skipped: bool = False) -> bool:
+        policies = advance.policies
+        draft = RunDraft(
+            tenant_id=advance.tenant_id,
+            target=self._database.schedules[advance.schedule_id].target,
+            policy=policies.run_policy(),
+            queue=policies.queue,
+            priority=policies.priority,
+            delay_seconds=fire.delay_seconds,
+            key=fire.key,
+            schedule_id=advance.schedule_id,
+            schedule_version=advance.schedule_version,
+            trigger_id=advance.trigger_before.id,
+            fire_at=fire.fire_at,
+            reason=fire.reason,
+            created_by=FIRED_BY,
         )
+        return self._runs.create(RunId(self._database.new_id()), draft, self._database.now(), skipped=skipped)

@@ -2,19 +2,25 @@
 -- One statement, committed by the server itself, so that a leader frozen at any moment holds nothing.
 -- The fence is locked before the clock is read; no row at all means that it is gone. A schedule that somebody is
 -- changing this instant is passed over and read again. Keys are inserted in their own order: no deadlock.
+-- $4 to $11 one step per trigger, $13 to $17 what runs take from policies, $18 to $26 runs and skipped runs, $28 to $32
+-- events. A column may be short: its first element then stands for all. A run's target and version are looked up, not
+-- sent: its schedule is locked in the version that was planned. IS TRUE keeps these look-ups hashed, whatever is expected.
 WITH fence AS MATERIALIZED (
-    SELECT l.expires_at FROM scheduler.leases l WHERE l.name = $1 AND l.epoch = $2 AND l.holder = $37 FOR KEY SHARE
+    SELECT l.expires_at FROM scheduler.leases l WHERE l.name = $1 AND l.epoch = $2 AND l.holder = $3 FOR KEY SHARE
 ), judged AS MATERIALIZED (
     SELECT f.expires_at, scheduler.current_time() AS now FROM fence f
 ), term AS MATERIALIZED (
     SELECT j.now, scheduler.uuid7_series(j.now) AS series FROM judged j WHERE j.expires_at > j.now
 ), steps AS MATERIALIZED (
-    SELECT s.*, t.now
+    SELECT s.n, s.trigger_id, s.schedule_id, s.schedule_version, s.next_fire_at, s.fires_count,
+           coalesce(s.fire_before, ($7::timestamptz[])[1]) AS fire_before,
+           coalesce(s.fired_through, ($8::timestamptz[])[1]) AS fired_through,
+           coalesce(s.cancel_live, ($11::boolean[])[1]) AS cancel_live
       FROM term t
-     CROSS JOIN unnest($3::uuid[], $4::uuid[], $5::bigint[], $6::text[], $7::timestamptz[], $8::timestamptz[],
-                       $9::timestamptz[], $10::bigint[], $11::boolean[])
-           WITH ORDINALITY AS s (trigger_id, schedule_id, schedule_version, tenant_id, fire_before, fired_through,
-                                 next_fire_at, fires_count, cancel_live, n)
+     CROSS JOIN unnest($4::text::uuid[], $5::text::uuid[], $6::text::bigint[], $7::timestamptz[], $8::timestamptz[],
+                       $9::text::timestamptz[], $10::text::bigint[], $11::boolean[])
+           WITH ORDINALITY AS s (trigger_id, schedule_id, schedule_version, fire_before, fired_through, next_fire_at,
+                                 fires_count, cancel_live, n)
 ), unchanged AS MATERIALIZED (
     SELECT s.*
       FROM (SELECT * FROM steps ORDER BY schedule_id, trigger_id) AS s
@@ -34,7 +40,7 @@ WITH fence AS MATERIALIZED (
      WHERE t.id = u.trigger_id
        AND t.schedule_id = u.schedule_id
        AND t.next_fire_at = u.fire_before
-    RETURNING u.n, u.schedule_id, u.tenant_id, u.cancel_live
+    RETURNING u.n, u.schedule_id, u.cancel_live
 ), overlapped AS MATERIALIZED (
     SELECT l.run_id, l.tenant_id, l.schedule_id, l.state, l.attempts_count, l.is_serial
       FROM (SELECT DISTINCT a.schedule_id FROM advanced a WHERE a.cancel_live ORDER BY a.schedule_id) AS a
@@ -74,63 +80,53 @@ WITH fence AS MATERIALIZED (
       FROM (SELECT array_agg(DISTINCT x.schedule_id) AS schedules FROM removed x WHERE x.is_serial HAVING count(*) > 0) AS g
      CROSS JOIN LATERAL scheduler.call_waiting(g.schedules)
 ), drafts AS MATERIALIZED (
-    SELECT d.n, d.skipped, d.tenant_id, d.key, d.idempotency_key, d.schedule_id, d.schedule_version, d.trigger_id,
-           d.fire_at, d.retry_of,
-           coalesce(d.target, ($16::jsonb[])[1]) AS target,
-           coalesce(d.policy, ($17::jsonb[])[1]) AS policy,
-           coalesce(d.timeout_seconds, ($18::float8[])[1]) AS timeout_seconds,
-           coalesce(d.queue, ($19::text[])[1]) AS queue,
-           coalesce(d.priority, ($20::smallint[])[1]) AS priority,
-           coalesce(d.reason, ($28::text[])[1]) AS reason,
-           coalesce(d.created_by, ($30::text[])[1]) AS created_by,
-           coalesce(d.is_serial, ($31::boolean[])[1]) AS is_serial,
-           t.now, scheduler.uuid7_nth(t.series, d.n) AS run_id,
-           coalesce(d.fire_at, t.now)
-           + coalesce(d.delay_seconds, ($21::float8[])[1]) * interval '1 second' AS due_at
+    SELECT d.n, d.trigger_id, d.schedule_id, d.key, s.tenant_id, s.version AS schedule_version, s.target,
+           coalesce(d.skipped, ($19::boolean[])[1]) AS skipped,
+           coalesce(d.place, ($20::integer[])[1]) AS place,
+           coalesce(d.fire_at, ($24::timestamptz[])[1]) AS fire_at,
+           coalesce(d.delay_seconds, ($25::float8[])[1]) * interval '1 second' AS delay,
+           coalesce(d.reason, ($26::text[])[1]) AS reason,
+           t.now, scheduler.uuid7_nth(t.series, d.n) AS run_id
       FROM term t
-     CROSS JOIN unnest($13::bigint[], $14::boolean[], $15::text[], $16::jsonb[], $17::jsonb[], $18::float8[],
-                       $19::text[], $20::smallint[], $21::float8[], $22::uuid[], $23::text[], $24::uuid[],
-                       $25::bigint[], $26::uuid[], $27::timestamptz[], $28::text[], $29::uuid[], $30::text[],
-                       $31::boolean[])
-           WITH ORDINALITY AS d (step, skipped, tenant_id, target, policy, timeout_seconds, queue, priority,
-                                 delay_seconds, key, idempotency_key, schedule_id, schedule_version, trigger_id,
-                                 fire_at, reason, retry_of, created_by, is_serial, n)
-     WHERE d.step IN (SELECT a.n FROM advanced a)
+     CROSS JOIN unnest($18::text::bigint[], $19::boolean[], $20::integer[], $21::text::uuid[], $22::text::uuid[],
+                       $23::text::uuid[], $24::timestamptz[], $25::float8[], $26::text[])
+           WITH ORDINALITY AS d (step, skipped, place, trigger_id, schedule_id, key, fire_at, delay_seconds, reason, n)
+     CROSS JOIN LATERAL (
+           SELECT s.tenant_id, s.version, s.target FROM scheduler.schedules s WHERE s.id = d.schedule_id OFFSET 0) AS s
+     WHERE (d.step IN (SELECT a.n FROM advanced a)) IS TRUE
 ), keyed AS (
     INSERT INTO scheduler.run_keys (key, run_id, created_at, tenant_id)
     SELECT DISTINCT ON (d.key) d.key, d.run_id, d.now, d.tenant_id
       FROM drafts d
-     WHERE d.key IS NOT NULL
      ORDER BY d.key, d.n
         ON CONFLICT (key) DO NOTHING
     RETURNING run_id
 ), recorded AS (
     INSERT INTO scheduler.runs (id, tenant_id, created_at, due_at, fire_at, finished_at, schedule_id, trigger_id,
-                                schedule_version, retry_of, priority, state, queue, reason, target, policy,
-                                created_by, idempotency_key)
-    SELECT d.run_id, d.tenant_id, d.now, d.due_at, d.fire_at, CASE WHEN d.skipped THEN d.now END, d.schedule_id,
-           d.trigger_id, d.schedule_version, d.retry_of, d.priority,
-           CASE WHEN d.skipped THEN 'skipped' ELSE 'queued' END, d.queue, d.reason, d.target, d.policy,
-           d.created_by, d.idempotency_key
+                                schedule_version, priority, state, queue, reason, target, policy, created_by)
+    SELECT d.run_id, d.tenant_id, d.now, d.fire_at + d.delay, d.fire_at, CASE WHEN d.skipped THEN d.now END,
+           d.schedule_id, d.trigger_id, d.schedule_version, ($16::smallint[])[d.place],
+           CASE WHEN d.skipped THEN 'skipped' ELSE 'queued' END, ($15::text[])[d.place], d.reason, d.target,
+           ($13::jsonb[])[d.place], $27
       FROM drafts d
-     WHERE d.key IS NULL OR d.run_id IN (SELECT k.run_id FROM keyed k)
+     WHERE (d.run_id IN (SELECT k.run_id FROM keyed k)) IS TRUE
     RETURNING state
 ), queued AS (
     INSERT INTO scheduler.live_runs (run_id, tenant_id, schedule_id, due_at, timeout_seconds, priority, state, queue,
                                      is_serial)
-    SELECT d.run_id, d.tenant_id, d.schedule_id, d.due_at, d.timeout_seconds, d.priority, 'queued', d.queue,
-           d.is_serial
+    SELECT d.run_id, d.tenant_id, d.schedule_id, d.fire_at + d.delay, ($14::float8[])[d.place],
+           ($16::smallint[])[d.place], 'queued', ($15::text[])[d.place], ($17::boolean[])[d.place]
       FROM drafts d
      WHERE NOT d.skipped
-       AND (d.key IS NULL OR d.run_id IN (SELECT k.run_id FROM keyed k))
+       AND (d.run_id IN (SELECT k.run_id FROM keyed k)) IS TRUE
     RETURNING queue
 ), told AS (
     INSERT INTO scheduler.events (id, tenant_id, at, type, subject, data)
     SELECT scheduler.uuid7_nth(scheduler.uuid7_series(t.now), e.n), e.tenant_id, t.now, e.type, e.subject, e.data
       FROM term t
-     CROSS JOIN unnest($32::bigint[], $33::text[], $34::text[], $35::text[], $36::jsonb[])
+     CROSS JOIN unnest($28::bigint[], $29::text[], $30::text[], $31::text[], $32::jsonb[])
            WITH ORDINALITY AS e (step, tenant_id, type, subject, data, n)
-     WHERE e.step IN (SELECT a.n FROM advanced a)
+     WHERE (e.step IN (SELECT a.n FROM advanced a)) IS TRUE
 )
 SELECT (SELECT count(*) FROM advanced) AS advanced,
        (SELECT count(*) FROM queued) AS runs_created,

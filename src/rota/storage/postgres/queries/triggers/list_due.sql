@@ -1,4 +1,5 @@
 -- Triggers whose time has come, the longest due first, with all that deciding needs. Live counts stop at 1,000.
+-- $1 how many, $2 and $3 next_fire_at and id of the trigger to start behind, or NULL. The columns' order is the reader's.
 -- service: the leader serves all tenants.
 WITH clock AS MATERIALIZED (
     SELECT scheduler.current_time() AS now
@@ -8,7 +9,7 @@ SELECT c.now, d.*, n.queued_count, n.running_count
   LEFT JOIN LATERAL (
        SELECT t.id::text AS trigger_id, t.tenant_id, t.schedule_id::text AS schedule_id, t.spec::text AS spec,
               t.anchor_at, t.next_fire_at, t.fired_through, t.fires_count,
-              s.version, s.name, s.target::text AS target, s.policies::text AS policies
+              s.version, s.name, s.policies::text AS policies
          FROM scheduler.triggers t
         CROSS JOIN LATERAL (
               SELECT * FROM scheduler.schedules s
@@ -17,6 +18,7 @@ SELECT c.now, d.*, n.queued_count, n.running_count
                  AND s.deleted_at IS NULL
               OFFSET 0) AS s
         WHERE t.next_fire_at <= c.now
+          AND (t.next_fire_at, t.id) > (coalesce($2::timestamptz, '-infinity'), coalesce($3::uuid, '00000000-0000-0000-0000-000000000000'))
         ORDER BY t.next_fire_at, t.id
         LIMIT $1) AS d ON true
   LEFT JOIN LATERAL (
