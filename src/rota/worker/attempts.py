@@ -21,7 +21,7 @@ from rota.worker.arguments import Signature, bind_arguments, signature_of
 from rota.worker.capture import AttemptOutput, capturing
 from rota.worker.context import Context, LoopTime
 from rota.worker.outlet import Outlet
-from rota.worker.protocol import AttemptOrder, Begun, Ended, StopReason, Withdrawn
+from rota.worker.protocol import AttemptEnd, AttemptOrder, Begun, Ended, StopReason, Withdrawn
 from rota.worker.verdicts import Verdict, verdict_on_raise, verdict_on_return
 
 HTTP_TASK = "rota.http"
@@ -85,7 +85,7 @@ class AttemptRunner:
             live = self._live.get(key)
             dropped = live is None and reason != "soft_timed_out" and self._waiting.pop(key, None) is not None
         if dropped:
-            self._outlet.send(Ended(key, "cancelled"))
+            self._outlet.send(Ended((AttemptEnd(key, "cancelled"),)))
         if live is None:
             return
         if reason == "soft_timed_out":
@@ -169,7 +169,7 @@ class AttemptRunner:
 
     def _close(self, live: LiveAttempt, verdict: Verdict) -> None:
         del self._live[live.order.key]
-        self._outlet.send(Ended(live.order.key, verdict.outcome, verdict.result_json, verdict.error))
+        self._outlet.send(Ended((AttemptEnd(live.order.key, verdict.outcome, verdict.result_json, verdict.error),)))
 
 
 class UnknownTask(Exception):

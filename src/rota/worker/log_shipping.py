@@ -32,7 +32,8 @@ class LogShipper:
     def __init__(self, claims: RunClaims, clock: Clock) -> None:
         self._claims = claims
         self._clock = clock
-        self._open: dict[int, tuple[ClaimedRun, count[int]]] = {}
+        self._open: dict[int, ClaimedRun] = {}
+        self._numbers: dict[int, count[int]] = {}
         self._buffer: list[tuple[LogLine, TenantId]] = []
         self._dropped_count = 0
         self._has_lines = asyncio.Event()
@@ -44,14 +45,17 @@ class LogShipper:
         return not self._buffer
 
     def open(self, key: int, claimed: ClaimedRun) -> None:
-        self._open[key] = (claimed, count(1))
+        self._open[key] = claimed
 
     def close(self, key: int) -> None:
         """What a handler says after its attempt has been settled belongs to nobody."""
         self._open.pop(key, None)
+        if self._numbers:
+            self._numbers.pop(key, None)
 
     def close_all(self) -> None:
         self._open.clear()
+        self._numbers.clear()
 
     def add(self, lines: tuple[tuple[int, str, str], ...]) -> None:
         at = datetime.fromtimestamp(self._clock.wall_ns() / 1e9, UTC)
@@ -61,7 +65,7 @@ class LogShipper:
             if len(self._buffer) >= BUFFER_LINES_MAX:
                 self._dropped_count += 1
                 continue
-            claimed, numbers = self._open[key]
+            claimed, numbers = self._open[key], self._numbers.setdefault(key, count(1))
             line = LogLine(claimed.run_id, claimed.attempt_no, next(numbers), at, stream, text)
             self._buffer.append((line, claimed.tenant_id))
         if self._buffer:

@@ -22,8 +22,9 @@ from rota.domain.run import AttemptOutcome, RunError
 from rota.domain.targets import Target
 
 FRAME_BYTES_MAX = 64 * 1024 * 1024
-# Arguments have at most 256 KiB each, so that a frame of so many orders keeps well below the bound.
+# Arguments and results have at most 256 KiB each, so that a frame of so many keeps well below the bound.
 ORDERS_PER_FRAME_MAX = 64
+ENDS_PER_FRAME_MAX = 64
 _LENGTH_BYTES = 4
 
 StopReason: TypeAlias = Literal["cancelled", "timed_out", "soft_timed_out"]
@@ -39,7 +40,7 @@ class TaskFacts(Struct, frozen=True):
     retry: RetryPolicy | None = None
 
 
-class AttemptOrder(Struct, frozen=True):
+class AttemptOrder(Struct, frozen=True, array_like=True):
     """One attempt to begin now."""
 
     key: int
@@ -119,13 +120,19 @@ class Lines(Struct, frozen=True, tag="lines"):
     lines: tuple[tuple[int, str, str], ...]
 
 
-class Ended(Struct, frozen=True, tag="ended"):
-    """Said exactly once for every attempt that has begun."""
+class AttemptEnd(Struct, frozen=True, array_like=True):
+    """How a handler has ended."""
 
     key: int
     outcome: AttemptOutcome
     result_json: str | None = None
     error: RunError | None = None
+
+
+class Ended(Struct, frozen=True, tag="ended"):
+    """Said exactly once for every attempt that has begun."""
+
+    ends: tuple[AttemptEnd, ...]
 
 
 class GroupStarted(Struct, frozen=True, tag="group_started"):

@@ -11,16 +11,27 @@ Invariants
   retired (no new attempts; killed when its other attempts have ended, or after a bound), not the worker. One that only
   blocks its process may finish: what has not begun there is withdrawn, and then nothing waits for the process.
 - Attempts that die with their process are `lost`: that is not the task's failure, and the policy bounds it.
+- No more attempts than slots are in executors. What is held beyond that waits for moments only, or is given back.
+
+An event costs what it brings, not what is held: the deadlines of all attempts are looked at in a `Tick` alone.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from rota.domain.errors import Bug
 from rota.domain.run import RunError
 from rota.worker.protocol import AttemptOrder
-from rota.worker.session_attempts import facts_of, needs_own_process, not_begun, order, settle, with_task_policy
+from rota.worker.session_attempts import (
+    facts_of,
+    give_back_waiting,
+    needs_own_process,
+    not_begun,
+    order,
+    settle,
+    with_task_policy,
+)
 from rota.worker.session_executors import (
     is_exhausted,
     kill,
@@ -31,10 +42,11 @@ from rota.worker.session_executors import (
     spare,
     start_executor,
 )
+from rota.worker.session_pace import runs_ahead
 from rota.worker.session_state import NEVER, AttemptState, ExecutorState, Session
 from rota.worker.session_words import (
-    AttemptEnded,
     AttemptsBegun,
+    AttemptsEnded,
     AttemptsWithdrawn,
     BeginAttempts,
     CancelAsked,
@@ -65,17 +77,20 @@ def step(session: Session, event: Event, now: float) -> tuple[Effect, ...]:
     handler = _HANDLERS.get(type(event))
     if handler is None:
         raise Bug(f"the session does not know the event {event!r}")
-    return tuple(chain(handler(session, event, now), _follow_up(session, now)))
+    effects = tuple(chain(handler(session, event, now), _follow_up(session, now)))
+    if type(event) not in _FREQUENT:
+        session.check_at = _next_check(session)
+    return effects
 
 
 def _follow_up(session: Session, now: float) -> Effects:
     """What any event may have made possible. Evaluated after the event's own effects."""
-    yield from _assign(session, now)
+    if session.waiting:
+        yield from _assign(session, now)
     yield from reap(session)
     yield from replenish(session)
     yield from _claim(session, now)
     yield from _finish(session)
-    session.check_at = _next_check(session)
 
 
 # Claiming
@@ -97,21 +112,25 @@ def _on_due_in(session: Session, event: WorkDueIn, now: float) -> Effects:
 
 
 def _claim(session: Session, now: float) -> Effects:
-    """Never more than there are free slots: a run that waits here could run elsewhere.
+    """As much as there are free slots, and what will be begun in a moment: a run that waits here could run elsewhere.
 
-    A second claim is sent while one is in flight only when it is worth its round trip: half of the slots are free.
+    The next claim is sent when half of what was held ahead has begun, or a slot would stay free. A second one while one
+    is in flight is sent only when it is worth its round trip: half of all that may be held is free.
     """
     wanted = session.work_hinted and session.is_registered and not session.is_draining
     if not wanted or now < session.claim_not_before or not _has_ready_executor(session):
         return
-    free, in_flight = session.free_slots, len(session.claiming)
-    if free <= 0 or in_flight >= session.limits.claims_in_flight_max:
+    limits, in_flight = session.limits, len(session.claiming)
+    ahead = runs_ahead(session.pace, now, seconds=limits.ahead_seconds, runs_max=limits.ahead_max)
+    free = limits.slots + ahead - len(session.attempts) - sum(session.claiming)
+    if free <= 0 or in_flight >= limits.claims_in_flight_max or len(session.waiting) * 2 > ahead:
         return
-    if in_flight and free * 2 < session.limits.slots:
+    if in_flight and free * 2 < limits.slots + ahead:
         return
-    session.claiming.append(free)
+    limit = min(free, limits.claim_runs_max)
+    session.claiming.append(limit)
     session.hinted_again = False
-    yield Claim(free)
+    yield Claim(limit)
 
 
 def _has_ready_executor(session: Session) -> bool:
@@ -132,7 +151,10 @@ def _on_claimed(session: Session, event: Claimed, now: float) -> Effects:
         facts = facts_of(session, claimed)
         attempt = AttemptState(session.last_key, with_task_policy(claimed, facts), needs_own_process(claimed, facts))
         attempt.hard_at = now + max(attempt.claimed.policy.timeout_seconds, session.limits.unbegun_seconds_min)
-        session.attempts[attempt.key] = attempt
+        attempt.give_back_at = now + session.limits.ahead_patience_seconds
+        session.attempts[attempt.key] = session.waiting[attempt.key] = attempt
+    if event.runs:  # whose first deadline this is
+        session.check_at = min(session.check_at, now + session.limits.ahead_patience_seconds)
 
 
 def _on_claim_failed(session: Session, event: ClaimFailed, now: float) -> Effects:
@@ -145,28 +167,30 @@ def _on_claim_failed(session: Session, event: ClaimFailed, now: float) -> Effect
 
 
 def _assign(session: Session, now: float) -> Effects:
-    orders: dict[int, list[AttemptOrder]] = {}
-    for attempt in [each for each in session.attempts.values() if each.phase == "waiting"]:
-        if attempt.is_process and attempt.executor is None:
-            yield start_executor(session, solo_key=attempt.key)
-            continue
-        executor = _executor_for(session, attempt)
-        if executor is not None:
-            attempt.phase, attempt.executor = "sent", executor.id
-            attempt.begin_until = NEVER if attempt.is_process else now + session.limits.begin_seconds_max
-            executor.held.add(attempt.key)
-            orders.setdefault(executor.id, []).append(order(attempt))
-    for executor_id, sent in orders.items():
-        yield BeginAttempts(executor_id, tuple(sent))
-
-
-def _executor_for(session: Session, attempt: AttemptState) -> ExecutorState | None:
-    """Its own process, or the one of the pool that has least to do."""
-    if attempt.executor is not None:
-        own = session.executors[attempt.executor]
-        return own if own.phase == "ready" else None
+    """Those that wait, in order, as long as there are slots; each to the process of the pool that has least to do."""
     pool = [each for each in session.executors.values() if each.phase == "ready" and each.solo_key is None]
-    return min(pool, key=lambda each: (len(each.held) + len(each.overdue), each.id), default=None)
+    loads = [len(each.held) + len(each.overdue) for each in pool]
+    orders: dict[int, list[AttemptOrder]] = {each.id: [] for each in pool}
+    for attempt in [*islice(session.waiting.values(), session.free_slots)]:
+        if attempt.is_process:
+            yield start_executor(session, solo_key=attempt.key)
+        elif pool:
+            least = loads.index(min(loads))
+            loads[least] += 1
+            orders[pool[least].id].append(_sent(session, attempt, pool[least], now))
+    for executor_id, sent in orders.items():
+        if sent:
+            yield BeginAttempts(executor_id, tuple(sent))
+
+
+def _sent(session: Session, attempt: AttemptState, executor: ExecutorState, now: float) -> AttemptOrder:
+    session.waiting.pop(attempt.key, None)
+    attempt.phase, attempt.executor = "sent", executor.id
+    executor.held.add(attempt.key)
+    if not attempt.is_process:
+        attempt.begin_until = now + session.limits.begin_seconds_max
+        session.check_at = min(session.check_at, attempt.begin_until)
+    return order(attempt)
 
 
 # Executors
@@ -182,7 +206,9 @@ def _on_ready(session: Session, event: ExecutorReady, now: float) -> Effects:
     if executor is not None and executor.phase == "starting":
         executor.phase, executor.ready_at = "ready", now
         session.tasks = {facts.name: facts for facts in event.tasks}
-    return iter(())
+        attempt = None if executor.solo_key is None else session.attempts.get(executor.solo_key)
+        if attempt is not None:
+            yield BeginAttempts(executor.id, (_sent(session, attempt, executor, now),))
 
 
 def _on_gone(session: Session, event: ExecutorGone, now: float) -> Effects:
@@ -211,6 +237,7 @@ def _orphaned(session: Session, attempt: AttemptState, description: str) -> Effe
 
 
 def _on_begun(session: Session, event: AttemptsBegun, now: float) -> Effects:
+    check_at = session.check_at
     for key in event.keys:
         attempt = session.attempts.get(key)
         if attempt is None:
@@ -221,23 +248,26 @@ def _on_begun(session: Session, event: AttemptsBegun, now: float) -> Effects:
             attempt.phase = "begun"
             attempt.hard_at = now + policy.timeout_seconds
             attempt.soft_at = NEVER if policy.soft_timeout_seconds is None else now + policy.soft_timeout_seconds
+            check_at = min(check_at, attempt.hard_at, attempt.soft_at)
+    session.check_at = check_at
     return iter(())
 
 
-def _on_ended(session: Session, event: AttemptEnded, _now: float) -> Effects:
+def _on_ended(session: Session, event: AttemptsEnded, _now: float) -> Effects:
     executor = session.executors.get(event.executor)
-    if executor is not None:
-        executor.overdue.pop(event.key, None)
-        if event.error is not None and is_exhausted(event.error):
-            executor.phase = "retired"
-    attempt = session.attempts.get(event.key)
-    if attempt is None:
-        return
-    outcome = event.outcome
-    if attempt.phase == "stopping" and outcome != "succeeded":
-        yield settle(session, attempt, "cancelled")
-    else:
-        yield settle(session, attempt, outcome, event.error, event.result_json)
+    for end in event.ends:
+        if executor is not None:
+            executor.overdue.pop(end.key, None)
+            if end.error is not None and is_exhausted(end.error):
+                executor.phase = "retired"
+        attempt = session.attempts.get(end.key)
+        if attempt is None:
+            continue
+        session.pace.ended_count += 1
+        if attempt.phase == "stopping" and end.outcome != "succeeded":
+            yield settle(session, attempt, "cancelled")
+        else:
+            yield settle(session, attempt, end.outcome, end.error, end.result_json)
 
 
 def _on_withdrawn(session: Session, event: AttemptsWithdrawn, _now: float) -> Effects:
@@ -277,6 +307,9 @@ def _on_tick(session: Session, _event: Tick, now: float) -> Effects:
         session.claim_not_before = 0.0
     for attempt in list(session.attempts.values()):
         yield from _check_attempt(session, attempt, now)
+    late = [each for each in session.waiting.values() if now >= each.give_back_at]
+    if late:
+        yield give_back_waiting(session, late)
     for executor in list(session.executors.values()):
         yield from _check_executor(session, executor, now)
     if session.drain_until is not None and now >= session.drain_until:
@@ -345,6 +378,7 @@ def _next_check(session: Session) -> float:
         chain(
             _deadlines_of_attempts(session.attempts.values()),
             _deadlines_of_executors(session.executors.values()),
+            (each.give_back_at for each in session.waiting.values()),
             (session.work_due_at, NEVER if session.drain_until is None else session.drain_until),
             (session.claim_not_before,) if session.claim_not_before and session.work_hinted else (),
         ),
@@ -374,6 +408,7 @@ def _on_drain(session: Session, _event: DrainAsked, now: float) -> Effects:
     waiting = [each for each in session.attempts.values() if each.phase == "waiting"]
     for attempt in waiting:
         del session.attempts[attempt.key]
+        session.waiting.pop(attempt.key, None)
     if waiting:
         yield GiveBack(tuple(each.claimed for each in waiting))
     for executor in session.executors.values():
@@ -399,6 +434,9 @@ def _finish(session: Session) -> Effects:
         yield Finish()
 
 
+# Their handlers keep `check_at` from being late by themselves.
+_FREQUENT = frozenset({Claimed, AttemptsBegun, AttemptsEnded})
+
 _HANDLERS: dict[type, Callable[[Session, Any, float], Effects]] = {
     Launched: _on_launched,
     Registered: _on_registered,
@@ -411,7 +449,7 @@ _HANDLERS: dict[type, Callable[[Session, Any, float], Effects]] = {
     ExecutorGone: _on_gone,
     AttemptsBegun: _on_begun,
     AttemptsWithdrawn: _on_withdrawn,
-    AttemptEnded: _on_ended,
+    AttemptsEnded: _on_ended,
     DrainAsked: _on_drain,
     Tick: _on_tick,
 }

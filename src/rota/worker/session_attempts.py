@@ -1,6 +1,6 @@
 """The attempts of a session: their policy, their orders and their ways out. Part of `rota.worker.session`; pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
@@ -28,6 +28,7 @@ def settle(
     """The one way out for an attempt that may have begun."""
     detach(session, attempt)
     del session.attempts[attempt.key]
+    session.waiting.pop(attempt.key, None)
     return Settle(attempt.key, attempt.claimed, outcome, result_json, error)
 
 
@@ -38,7 +39,17 @@ def not_begun(session: Session, attempt: AttemptState) -> Effects:
         del session.attempts[attempt.key]
         yield GiveBack((attempt.claimed,))
     else:
-        attempt.phase, attempt.executor, attempt.begin_until = "waiting", None, NEVER
+        attempt.phase, attempt.executor = "waiting", None
+        attempt.begin_until = attempt.give_back_at = NEVER
+        session.waiting = dict(sorted([(attempt.key, attempt), *session.waiting.items()]))
+
+
+def give_back_waiting(session: Session, attempts: Iterable[AttemptState]) -> GiveBack:
+    """They wait for a slot, and others may have one."""
+    given = tuple(attempts)
+    for attempt in given:
+        del session.attempts[attempt.key], session.waiting[attempt.key]
+    return GiveBack(tuple([attempt.claimed for attempt in given]))
 
 
 def detach(session: Session, attempt: AttemptState) -> None:
@@ -49,14 +60,14 @@ def detach(session: Session, attempt: AttemptState) -> None:
 def order(attempt: AttemptState) -> AttemptOrder:
     claimed = attempt.claimed
     return AttemptOrder(
-        key=attempt.key,
-        run_id=claimed.run_id,
-        tenant_id=claimed.tenant_id,
-        attempt_no=claimed.attempt_no,
-        target=claimed.target,
-        timeout_seconds=claimed.policy.timeout_seconds,
-        schedule_id=claimed.schedule_id,
-        fire_at=claimed.fire_at,
+        attempt.key,
+        claimed.run_id,
+        claimed.tenant_id,
+        claimed.attempt_no,
+        claimed.target,
+        claimed.policy.timeout_seconds,
+        claimed.schedule_id,
+        claimed.fire_at,
     )
 
 

@@ -21,6 +21,7 @@ def start_executor(session: Session, *, solo_key: int | None = None, delay_secon
     session.executors[started.id] = started
     if solo_key is not None:
         session.attempts[solo_key].executor = started.id
+        del session.waiting[solo_key]
     return StartExecutor(started.id, delay_seconds)
 
 
@@ -55,8 +56,9 @@ def spare(session: Session, executor: ExecutorState) -> None:
 def reap(session: Session) -> Effects:
     """Retired processes go when nothing of ours is left in them; those of their own with their attempt."""
     for executor in session.executors.values():
-        idle = not executor.held and (executor.solo_key is None or executor.solo_key not in session.attempts)
-        if idle and (executor.phase == "retired" or executor.solo_key is not None):
+        if executor.held or (executor.phase != "retired" and executor.solo_key is None):
+            continue
+        if executor.solo_key is None or executor.solo_key not in session.attempts:
             yield from kill(executor, "retired")
 
 
@@ -64,10 +66,13 @@ def replenish(session: Session) -> Effects:
     """A retired process is replaced at once, unless more are being retired than the pool has."""
     if session.is_draining or not session.last_executor:
         return
-    pool = [each for each in session.executors.values() if each.solo_key is None]
-    retired_count = sum(each.phase == "retired" for each in pool)
+    pool_count = retired_count = 0
+    for each in session.executors.values():
+        if each.solo_key is None:
+            pool_count += 1
+            retired_count += each.phase == "retired"
     allowed = min(session.limits.executors, 2 * session.limits.executors + 1 - retired_count)
-    for _ in range(allowed - (len(pool) - retired_count)):
+    for _ in range(allowed - (pool_count - retired_count)):
         yield start_executor(session)
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from rota.domain.run import ClaimedRun
 from rota.worker.protocol import TaskFacts
+from rota.worker.session_pace import Pace
 from rota.worker.session_words import SessionLimits
 
 AttemptPhase: TypeAlias = Literal["waiting", "sent", "begun", "stopping"]
@@ -21,8 +22,8 @@ NEVER = float("inf")
 class AttemptState(Struct):
     """A run that we hold. `executor` is None exactly while it waits for one.
 
-    `claimed` carries the policy that counts. `soft_at` and `hard_at` are set when it begins; `check_at` is the next
-    instant at which something is due: the hard time-out, the end of a grace, or the patience for its beginning.
+    `claimed` carries the policy that counts. `soft_at` and `hard_at` are set when it begins. `give_back_at` ends the
+    patience for a slot, `begin_until` that for a process that has been told, `stop_until` the grace for ending.
     """
 
     key: int
@@ -30,6 +31,7 @@ class AttemptState(Struct):
     is_process: bool
     phase: AttemptPhase = "waiting"
     executor: int | None = None
+    give_back_at: float = NEVER
     begin_until: float = NEVER
     soft_at: float = NEVER
     hard_at: float = NEVER
@@ -54,17 +56,21 @@ class ExecutorState(Struct):
 
 
 class Session(Struct):
-    """Everything that a worker knows between two events. `check_at` is when it wants its next `Tick`.
+    """Everything that a worker knows between two events. `check_at` is when it wants its next `Tick`: never later than
+    anything is due; earlier where what was due has happened meanwhile.
 
-    `claiming` are the limits of claims in flight: slots that are spoken for. `drain_until` is None until a drain is
-    asked for, and NEVER once its patience is over.
+    `waiting` are the attempts without an executor, in the order in which they are to begin: the others take up a slot
+    each. `claiming` are the limits of claims in flight: slots that are spoken for. `drain_until` is None until a drain
+    is asked for, and NEVER once its patience is over.
     """
 
     limits: SessionLimits
     attempts: dict[int, AttemptState] = field(default_factory=dict[int, AttemptState])
+    waiting: dict[int, AttemptState] = field(default_factory=dict[int, AttemptState])
     executors: dict[int, ExecutorState] = field(default_factory=dict[int, ExecutorState])
     tasks: dict[str, TaskFacts] = field(default_factory=dict[str, TaskFacts])
     claiming: list[int] = field(default_factory=list[int])
+    pace: Pace = field(default_factory=Pace)
     is_registered: bool = False
     is_finished: bool = False
     work_hinted: bool = True
@@ -79,7 +85,8 @@ class Session(Struct):
 
     @property
     def free_slots(self) -> int:
-        return self.limits.slots - len(self.attempts) - sum(self.claiming)
+        """How many attempts may begin now."""
+        return self.limits.slots - len(self.attempts) + len(self.waiting)
 
     @property
     def is_draining(self) -> bool:

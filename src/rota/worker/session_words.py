@@ -5,12 +5,15 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from rota.domain.run import AttemptOutcome, ClaimedRun, RunError
-from rota.worker.protocol import AttemptOrder, StopReason, TaskFacts
+from rota.worker.protocol import AttemptEnd, AttemptOrder, StopReason, TaskFacts
 
 
 class SessionLimits(Struct, frozen=True):
-    """`slots` bounds the runs held at a time, `executors` the pool of processes they run in (those that are being
-    retired come on top, at most as many again).
+    """`slots` bounds the runs that are executed at a time, `executors` the pool of processes they run in (those that
+    are being retired come on top, at most as many again).
+
+    Held ahead, beyond the slots, is what will be begun within `ahead_seconds` at the pace of late, at most `ahead_max`
+    runs. What has waited here for `ahead_patience_seconds` goes back to its queue: the pace has changed.
 
     An attempt that has not begun within its time-out is given up, but not before `unbegun_seconds_min`: a process may
     take longer to start than a handler may run. It is less than the leader's grace, so that we speak first.
@@ -27,6 +30,10 @@ class SessionLimits(Struct, frozen=True):
     restart_seconds_cap: float = 10.0
     claim_retry_seconds: float = 0.5
     claims_in_flight_max: int = 2
+    claim_runs_max: int = 1_000
+    ahead_seconds: float = 0.05
+    ahead_max: int = 1_000
+    ahead_patience_seconds: float = 0.5
 
 
 # Events
@@ -97,14 +104,11 @@ class AttemptsWithdrawn(Struct, frozen=True):
     keys: tuple[int, ...]
 
 
-class AttemptEnded(Struct, frozen=True):
-    """The handler has ended, and this is how."""
+class AttemptsEnded(Struct, frozen=True):
+    """Handlers have ended, and this is how."""
 
     executor: int
-    key: int
-    outcome: AttemptOutcome
-    result_json: str | None = None
-    error: RunError | None = None
+    ends: tuple[AttemptEnd, ...]
 
 
 class DrainAsked(Struct, frozen=True):
@@ -127,7 +131,7 @@ Event: TypeAlias = (
     | ExecutorGone
     | AttemptsBegun
     | AttemptsWithdrawn
-    | AttemptEnded
+    | AttemptsEnded
     | DrainAsked
     | Tick
 )

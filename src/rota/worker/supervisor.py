@@ -48,8 +48,8 @@ from rota.worker.protocol import (
 from rota.worker.session import step
 from rota.worker.session_state import NEVER, Session
 from rota.worker.session_words import (
-    AttemptEnded,
     AttemptsBegun,
+    AttemptsEnded,
     AttemptsWithdrawn,
     BeginAttempts,
     Claim,
@@ -155,7 +155,7 @@ class Incarnation:
         if isinstance(message, Begun):
             self.handle(AttemptsBegun(number, message.keys))
         elif isinstance(message, Ended):
-            self.handle(AttemptEnded(number, message.key, message.outcome, message.result_json, message.error))
+            self.handle(AttemptsEnded(number, message.ends))
         elif isinstance(message, Lines):
             self._out.lines.add(message.lines)
         elif isinstance(message, Withdrawn):
@@ -342,8 +342,8 @@ class Incarnation:
 
     async def _give_back(self, claims: tuple[ClaimedRun, ...]) -> None:
         await self._tried("give back", lambda: self._ports.claims.give_back_batch(claims))
-        for queue in {claimed.queue for claimed in claims if claimed.policy.serial}:
-            self._ports.wakeups.announce(f"queue:{queue}")  # for one that waited behind it
+        for queue in {claimed.queue for claimed in claims}:
+            self._ports.wakeups.announce(f"queue:{queue}")  # for others that have slots free
 
     def _do_finish(self, _effect: Finish) -> None:
         self._end.set_result("drained")

@@ -8,6 +8,7 @@ from rota.domain.run import RunError
 from rota.domain.targets import HttpTarget, Target, TaskTarget
 from rota.worker.protocol import (
     FRAME_BYTES_MAX,
+    AttemptEnd,
     AttemptOrder,
     Begin,
     Begun,
@@ -25,8 +26,12 @@ MESSAGES: list[FromExecutor] = [
     Ready((TaskFacts("a", "async", 1.5), TaskFacts("b", "process"))),
     Begun((1, 2, 3)),
     Lines(((1, "stdout", "ü"), (2, "log", ""))),
-    Ended(1, "failed", None, RunError("m", "T", "tb", "auth", retryable=False, retry_after_seconds=2.0)),
-    Ended(2, "succeeded", "{}"),
+    Ended(
+        (
+            AttemptEnd(1, "failed", None, RunError("m", "T", "tb", "auth", retryable=False, retry_after_seconds=2.0)),
+            AttemptEnd(2, "succeeded", "{}"),
+        )
+    ),
 ]
 
 

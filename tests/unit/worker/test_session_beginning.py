@@ -6,7 +6,6 @@ from msgspec.structs import replace
 from rota.domain.policies import RunPolicy
 from rota.services.rescuing import OVERDUE_GRACE_SECONDS
 from rota.worker.session_words import (
-    AttemptEnded,
     AttemptsBegun,
     AttemptsWithdrawn,
     BeginAttempts,
@@ -15,7 +14,7 @@ from rota.worker.session_words import (
     Settle,
     StartExecutor,
 )
-from tests.unit.worker.test_session import FACTS, LIMITS, Desk, claimed, only, outcomes
+from tests.unit.worker.test_session import FACTS, LIMITS, Desk, claimed, ended, only, outcomes
 
 
 def test_the_start_of_a_process_does_not_use_up_a_short_time_out() -> None:
@@ -36,12 +35,12 @@ def test_a_short_time_out_does_not_pass_while_another_handler_blocks_the_loop() 
     desk.wait(5.0)
     (again,) = only(BeginAttempts, desk.tell(AttemptsWithdrawn(sent.executor, (1,))))
     desk.tell(AttemptsBegun(again.executor, (1,)))
-    assert outcomes(desk.tell(AttemptEnded(again.executor, 1, "succeeded"))) == [(1, "succeeded")]
+    assert outcomes(desk.tell(ended(again.executor, 1, "succeeded"))) == [(1, "succeeded")]
     assert [settled.outcome for settled in only(Settle, desk.effects)] == ["succeeded"]
 
 
 @pytest.mark.parametrize(("losses_count", "is_alone"), [(0, False), (1, False), (2, True), (7, True)])
-def test_what_was_lost_twice_gets_a_process_of_its_own(losses_count: int, is_alone: bool) -> None:
+def test_what_was_lost_twice_gets_a_process_of_its_own(losses_count: int, *, is_alone: bool) -> None:
     desk = Desk().ready()
     effects = desk.tell(Claimed((replace(claimed(1), losses_count=losses_count),), 4))
     assert (len(only(StartExecutor, effects)), len(only(BeginAttempts, effects))) == (is_alone, not is_alone)

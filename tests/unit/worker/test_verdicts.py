@@ -9,15 +9,17 @@ import pytest
 from msgspec import Raw
 
 from rota.worker.outcomes import Failure, Retry
-from rota.worker.protocol import Ended, encode_frame, frames_from_executor
+from rota.worker.protocol import AttemptEnd, Ended, encode_frame, frames_from_executor
 from rota.worker.verdicts import RESULT_BYTES_MAX, Verdict, verdict_on_raise, verdict_on_return
 
 
 def arrived(verdict: Verdict) -> Verdict:
     """As the supervisor reads it."""
-    (ended,) = frames_from_executor().feed(encode_frame(Ended(1, verdict.outcome, verdict.result_json, verdict.error)))
-    assert isinstance(ended, Ended)
-    return Verdict(ended.outcome, ended.result_json, ended.error)
+    said = Ended((AttemptEnd(1, verdict.outcome, verdict.result_json, verdict.error),))
+    (heard,) = frames_from_executor().feed(encode_frame(said))
+    assert isinstance(heard, Ended)
+    (end,) = heard.ends
+    return Verdict(end.outcome, end.result_json, end.error)
 
 
 def nested(levels: int) -> Any:
