@@ -66,6 +66,21 @@ async def test_a_released_lease_is_free_at_once_and_keeps_its_epoch(runs: RunSto
     assert (taken.epoch, taken.holder) == (2, "b")
 
 
+async def test_a_clock_that_is_set_back_prolongs_no_lease_beyond_its_length(runs: RunStores) -> None:
+    """Or nobody could follow a holder that died before it: not until the old time is reached again."""
+    await runs.leases.acquire_if_free("firing", "a", 2)
+    await runs.base.clock.advance(-3600)
+    seen = await runs.leases.acquire_if_free("firing", "b", 2)
+    await runs.base.clock.advance(1)
+    renewed = await runs.leases.renew_if_held("firing", seen.epoch, "a", 2)
+    await runs.base.clock.advance(2)
+    taken = await runs.leases.acquire_if_free("firing", "b", 2)
+
+    assert (seen.holder, seen.epoch, seen.remaining_seconds) == ("a", 1, 2)
+    assert renewed is not None
+    assert (taken.holder, taken.epoch) == ("b", 2)
+
+
 async def test_of_many_that_want_a_lease_one_gets_it(runs: RunStores) -> None:
     for epoch in (1, 2, 3):
         answers = await asyncio.gather(*(runs.leases.acquire_if_free("firing", f"h{n}", 5) for n in range(20)))

@@ -54,6 +54,24 @@ async def test_a_worker_that_was_declared_lost_or_stopped_is_not_renewed(runs: R
     assert await runs.event_types(None) == ["WorkerLost", "WorkerRegistered", "WorkerRegistered", "WorkerStopped"]
 
 
+async def test_a_clock_that_is_set_back_prolongs_no_lease_of_a_dead_worker(runs: RunStores) -> None:
+    """Its lease is counted anew from the first look; a live one renews, and nothing happens to it."""
+    dead, alive = await runs.worker(lease_seconds=3), await runs.worker(lease_seconds=3)
+    await runs.enqueue(draft())
+    (held,) = await runs.claim(dead)
+    await runs.base.clock.advance(-3600)
+
+    assert (await runs.firing.look(5)).lost_workers
+    assert await runs.workers.mark_lost(10) == ()
+    assert not (await runs.firing.look(5)).lost_workers
+    await runs.base.clock.advance(2)
+    assert await runs.workers.renew_if_live(alive, DEFAULT, 3) is not None
+    await runs.base.clock.advance(1)
+    assert (await runs.firing.look(5)).lost_workers
+    assert await runs.workers.mark_lost(10) == (dead,)
+    assert [lost.claimed.run_id for lost in await runs.claims.find_lost(5, 10)] == [held.run_id]
+
+
 async def test_a_draining_worker_is_renewed(runs: RunStores) -> None:
     worker_id = await runs.worker()
     await runs.workers.drain(worker_id)

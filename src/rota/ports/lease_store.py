@@ -12,7 +12,9 @@ class LeaseStore(Protocol):
     async def acquire_if_free(self, name: str, holder: str, lease_seconds: float) -> Lease:
         """Take the lease with the next epoch where it is free or has expired; else give back the lease as it stands.
 
-        The caller holds it exactly when `holder` in the answer is its own. Never waits longer than the statement bound.
+        The caller holds it exactly when `holder` in the answer is its own. A lease that would end later than
+        `lease_seconds` from now, because the store's clock was set back, is cut to that. Never waits longer than the
+        statement bound.
         """
         ...
 

@@ -18,9 +18,12 @@ class MemoryLeaseStore:
 
     async def acquire_if_free(self, name: str, holder: str, lease_seconds: float) -> Lease:
         now, stored = self._database.now(), self._leases.get(name)
+        ends_at = now + timedelta(seconds=lease_seconds)
         if stored is None or stored.expires_at <= now:
             epoch = 1 if stored is None else stored.epoch + 1
-            self._leases[name] = StoredLease(epoch, holder, now, now + timedelta(seconds=lease_seconds))
+            self._leases[name] = StoredLease(epoch, holder, now, ends_at)
+        elif stored.expires_at > ends_at:
+            self._leases[name] = replace(stored, expires_at=ends_at)
         return self._lease(name)
 
     async def renew_if_held(self, name: str, epoch: Epoch, holder: str, lease_seconds: float) -> Lease | None:

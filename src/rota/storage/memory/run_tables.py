@@ -59,6 +59,10 @@ class StoredWorker:
     def has_left(self) -> bool:
         return self.state in {"stopped", "lost"}
 
+    def is_suspect(self, now: datetime) -> bool:
+        """Its lease has ended, or its heartbeat is still to come, because the clock was set back."""
+        return not self.has_left and (self.lease_expires_at <= now or self.heartbeat_at > now)
+
 
 @dataclass(frozen=True)
 class StoredLease:

@@ -71,16 +71,17 @@ class MemoryWorkerStore:
 
     async def mark_lost(self, limit: int) -> tuple[WorkerId, ...]:
         now = self._database.now()
-        ended = sorted(
-            worker_id
-            for worker_id, worker in self._runs.workers.items()
-            if not worker.has_left and worker.lease_expires_at <= now
-        )[:limit]
-        for worker_id in ended:
-            worker = self._runs.workers[worker_id]
-            worker.state = "lost"
-            self._tell("WorkerLost", worker.spec, {"heartbeat_at": worker.heartbeat_at})
-        return tuple(ended)
+        suspects = [worker for worker in self._runs.workers.values() if worker.is_suspect(now)]
+        lost: list[WorkerId] = []
+        for worker in sorted(suspects, key=lambda worker: worker.spec.id)[:limit]:
+            if worker.heartbeat_at > now:
+                worker.lease_expires_at = now + (worker.lease_expires_at - worker.heartbeat_at)
+                worker.heartbeat_at = now
+            else:
+                worker.state = "lost"
+                self._tell("WorkerLost", worker.spec, {"heartbeat_at": worker.heartbeat_at})
+                lost.append(worker.spec.id)
+        return tuple(lost)
 
     async def list_recent(self, limit: int) -> tuple[Worker, ...]:
         found = sorted(self._runs.workers.values(), key=lambda worker: worker.spec.id)

@@ -20,7 +20,7 @@ SELECT extract(epoch FROM (SELECT t.next_fire_at
                             LIMIT 1) - c.now)::float8 AS next_fire_in_seconds,
        EXISTS (SELECT FROM scheduler.workers w
                 WHERE w.state IN ('active', 'draining')
-                  AND w.lease_expires_at <= c.now)
+                  AND (w.lease_expires_at <= c.now OR w.heartbeat_at > c.now))
        OR EXISTS (SELECT FROM holders h
                    WHERE h.worker_id IS NOT NULL
                      AND NOT EXISTS (SELECT FROM scheduler.workers w
