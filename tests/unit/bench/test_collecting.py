@@ -5,7 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import run
+from bench.harness import collecting
+from bench.harness.rows import Row
 
 ROW = '{"name": "claims", "value": 2.0, "unit": "runs/s", "runs": [1.0, 2.0, 3.0], "peers": {"other": 1.5}}'
 
@@ -14,15 +15,15 @@ def bench(directory: Path, name: str, body: str) -> None:
     (directory / f"{name}.py").write_text(body)
 
 
-def rows_in(directory: Path) -> list[run.Row]:
-    return msgspec.json.decode((directory / "out/latest.json").read_bytes(), type=list[run.Row])
+def rows_in(directory: Path) -> list[Row]:
+    return msgspec.json.decode((directory / "out/latest.json").read_bytes(), type=list[Row])
 
 
 def test_rows_of_all_measurements_are_merged_in_order(tmp_path: Path) -> None:
     bench(tmp_path, "a_claims", f"import sys\nassert sys.argv[1:] == ['--json']\nprint('''[{ROW}]''')")
     bench(tmp_path, "b_fires", f"print('''[{ROW.replace('claims', 'fires')}]''')")
 
-    assert run.main([], tmp_path) == 0
+    assert collecting.main([], tmp_path) == 0
     assert [row.name for row in rows_in(tmp_path)] == ["claims", "fires"]
 
 
@@ -40,7 +41,7 @@ def test_a_measurement_that_fails_fails_the_run_and_keeps_the_other_rows(
     bench(tmp_path, "a_broken", body)
     bench(tmp_path, "b_claims", f"print('''[{ROW}]''')")
 
-    assert run.main([], tmp_path) == 1
+    assert collecting.main([], tmp_path) == 1
     assert failure in capsys.readouterr().err
     assert [row.name for row in rows_in(tmp_path)] == ["claims"]
 
@@ -48,7 +49,7 @@ def test_a_measurement_that_fails_fails_the_run_and_keeps_the_other_rows(
 def test_a_measurement_that_never_ends_is_stopped(tmp_path: Path) -> None:
     bench(tmp_path, "endless", "while True: pass")
 
-    rows, failures = run.measure_all(run.measurements(tmp_path, []), deadline=0)
+    rows, failures = collecting.measure_all(collecting.measurements(tmp_path, []), deadline=0)
 
     assert rows == []
     assert "still running" in failures[0]
@@ -57,7 +58,33 @@ def test_a_measurement_that_never_ends_is_stopped(tmp_path: Path) -> None:
 def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bench(tmp_path, "claims", "")
 
-    with pytest.raises(SystemExit):
-        run.main(["clams"], tmp_path)
-
+    assert collecting.main(["clams"], tmp_path) == 2
     assert "there is no measurement clams; there are: claims" in capsys.readouterr().err
+
+
+def test_what_a_measurement_knows_is_passed_on(tmp_path: Path) -> None:
+    bench(tmp_path, "claims", f"import sys\nassert sys.argv[1:] == ['--json', '--scale', '0.1']\nprint('''[{ROW}]''')")
+
+    assert collecting.main(["--scale", "0.1"], tmp_path) == 0
+
+
+def test_a_module_that_is_named_like_one_of_the_library_hides_nothing(tmp_path: Path) -> None:
+    bench(tmp_path, "queue", f"import queue\nqueue.SimpleQueue()\nprint('''[{ROW}]''')")
+
+    assert collecting.main([], tmp_path) == 0
+
+
+def test_a_long_measurement_that_has_ended_is_not_run_again(tmp_path: Path) -> None:
+    long = tmp_path / "long"
+    long.mkdir()
+    bench(long, "a_day", f"print('''[{ROW}]''')")
+    bench(long, "broken", "raise SystemExit(3)")
+
+    assert collecting.main(["--long"], tmp_path) == 1
+    bench(long, "a_day", "raise SystemExit(3)")
+    bench(long, "broken", f"print('''[{ROW.replace('claims', 'mended')}]''')")
+    assert collecting.main(["--long"], tmp_path) == 0
+
+    kept = msgspec.json.decode((tmp_path / "out/long.json").read_bytes(), type=list[Row])
+    assert [row.name for row in kept] == ["claims", "mended"]
+    assert collecting.main(["--long", "--again", "a_day"], tmp_path) == 1

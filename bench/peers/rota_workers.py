@@ -1,0 +1,137 @@
+"""Rota: real `rota worker start` processes; jobs enter through the store, as the API's service does.
+
+History is kept: each run has its row, with its target, policy, times, worker and result. Settled in batches after the
+handlers, each run under its token; the runs of a worker that died are handed out again within seconds. At least once.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import uvloop
+
+from bench.harness.counting import DIRECTORY_VARIABLE, SAMPLES_VARIABLE, Counter
+from bench.harness.serving import Gate, serve
+from rota.adapters.system_clock import SystemClock
+from rota.composition.wakeups import wakeups_of
+from rota.domain.ids import TenantId
+from rota.domain.policies import RunPolicy
+from rota.domain.run import RunDraft
+from rota.domain.targets import TaskTarget
+from rota.domain.tenancy import AuditEntry
+from rota.storage.postgres.connections import PoolOptions, open_connection, open_pool
+from rota.storage.postgres.logins import DatabaseOptions, Login, resolve_urls
+from rota.storage.postgres.migrator import Migrator
+from rota.storage.postgres.run_intake import PostgresRunIntake
+
+ENQUEUE_BATCH = 5_000
+ENQUEUERS = 2
+TENANT = TenantId("bench")
+AUDIT = AuditEntry("bench", "enqueue", "run", "")
+STOP_SECONDS_MAX = 15.0
+REGISTERED = "SELECT count(*) FROM scheduler.workers WHERE pid = $1 AND state = 'active'"
+
+
+class Rota:
+    """Options: `slots` of the worker (none: as the user gets it), `due_at` (Unix time) of what is enqueued in bulk,
+    and `task`, its name.
+    """
+
+    async def open(self, dsn: str, options: Mapping[str, Any]) -> None:
+        self._dsn = dsn
+        self._options = options
+        self._urls = resolve_urls(DatabaseOptions(url=dsn))
+        self._sleep = SystemClock().sleep
+        self._stack = AsyncExitStack()
+        self._worker: asyncio.subprocess.Process | None = None
+        self._intake: PostgresRunIntake | None = None
+
+    async def install(self) -> None:
+        await Migrator(self._urls, sleep=self._sleep).migrate()
+        admin = await self._admin()
+        await admin.execute("INSERT INTO scheduler.tenants VALUES ($1, 'Bench', now(), 'bench')", TENANT)
+        await admin.close()
+
+    async def enqueue(self, count: int) -> None:
+        intake = await self._opened_intake()
+        due_at = self._options.get("due_at")
+        fire_at = None if due_at is None else datetime.fromtimestamp(due_at, UTC)
+        starts = iter(range(0, count, ENQUEUE_BATCH))
+
+        async def enqueue_batches() -> None:
+            for start in starts:
+                numbers = range(start, min(start + ENQUEUE_BATCH, count))
+                await intake.enqueue(TENANT, [self._draft(number, fire_at) for number in numbers], AUDIT)
+
+        await asyncio.gather(*(enqueue_batches() for _ in range(ENQUEUERS)))
+
+    async def enqueue_one(self, number: int) -> None:
+        intake = await self._opened_intake()
+        await intake.enqueue(TENANT, [self._draft(number, None)], AUDIT)
+        self._wakeups.announce("queue:default")
+
+    async def unfinished_count(self) -> int:
+        await self._opened_intake()
+        return await self._service.fetchval("SELECT count(*) FROM scheduler.live_runs")
+
+    async def work(self, counter: Counter, gate: Gate) -> None:
+        slots = self._options.get("slots")
+        flags = [] if slots is None else ["--slots", str(slots)]
+        self._worker = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "rota", "worker", "start", "--app", "bench.peers.rota_tasks:app", *flags),
+            env={
+                **os.environ,
+                "ROTA_DATABASE_URL": self._dsn,
+                DIRECTORY_VARIABLE: str(counter.directory),
+                SAMPLES_VARIABLE: str(counter.samples),
+            },
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        admin = await self._admin()
+        while not await admin.fetchval(REGISTERED, self._worker.pid):
+            if self._worker.returncode is not None:
+                raise RuntimeError("the worker ended at once")
+            await self._sleep(0.02)
+        await admin.close()
+        await gate.pass_when_open()
+        await self._worker.wait()
+
+    async def close(self) -> None:
+        if self._worker is not None and self._worker.returncode is None:
+            self._worker.terminate()
+            try:
+                await asyncio.wait_for(self._worker.wait(), STOP_SECONDS_MAX)
+            except TimeoutError:
+                self._worker.kill()
+        await self._stack.aclose()
+
+    def _draft(self, number: int, fire_at: datetime | None) -> RunDraft:
+        target = TaskTarget(self._options.get("task", "noop"), {"n": number})
+        return RunDraft(TENANT, target, RunPolicy(), fire_at=fire_at)
+
+    async def _admin(self) -> Any:  # noqa: ANN401 - a Connection; the driver's own has more
+        assert self._urls.admin is not None
+        return await open_connection(self._urls.admin, Login.OWNER, application_name="bench", sleep=self._sleep)
+
+    async def _opened_intake(self) -> PostgresRunIntake:
+        """Opened when first wanted: a process that only executes needs no pools."""
+        if self._intake is None:
+            options = PoolOptions(connections_min=ENQUEUERS, connections_max=ENQUEUERS)
+            api, self._service = [
+                await open_pool(url, login, application_name="bench", sleep=self._sleep, options=options)
+                for url, login in ((self._urls.api, Login.API), (self._urls.service, Login.SERVICE))
+            ]
+            self._stack.push_async_callback(api.close)
+            self._stack.push_async_callback(self._service.close)
+            self._wakeups = await self._stack.enter_async_context(wakeups_of(self._urls, SystemClock()))
+            self._intake = PostgresRunIntake(api)
+        return self._intake
+
+
+if __name__ == "__main__":
+    serve(Rota(), uvloop.run)
