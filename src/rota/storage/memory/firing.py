@@ -32,7 +32,7 @@ class MemoryFiringStore:
         holders = {live.worker_id for live in self._runs.held() if live.worker_id is not None}
         return LeaderLook(
             next_fire_in_seconds=(min(waiting) - now).total_seconds() if waiting else None,
-            lost_workers=any(not w.has_left and w.lease_expires_at <= now for w in workers.values())
+            lost_workers=any(worker.is_suspect(now) for worker in workers.values())
             or any(holder not in workers or workers[holder].has_left for holder in holders),
             overdue_attempts=any(
                 live.hard_deadline_at is not None and live.hard_deadline_at <= overdue_since
