@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import structlog
 from msgspec import Struct
@@ -13,6 +13,7 @@ from rota.adapters.system_clock import SystemClock
 from rota.adapters.system_ids import SystemIds
 from rota.adapters.system_rng import SystemRng
 from rota.composition.application import Application, Machine, build_application
+from rota.composition.awaiting import StopAsked, until_answered
 from rota.composition.bootstrap import ensure_default_tenant
 from rota.composition.database import database_urls, leader_pool, server_pools
 from rota.composition.leading import Leadership, LeadingParts, leadership
@@ -43,7 +44,10 @@ class RunningServer(Struct, frozen=True):
 
 
 def run_server(flags: ServerFlags) -> None:
-    """Runs until SIGTERM or SIGINT: the lease is handed over, then open requests are answered."""
+    """Runs until SIGTERM or SIGINT: the lease is handed over, then open requests are answered.
+
+    It waits for a database that is away, however long that is.
+    """
     configure_logs()
     http = HttpServer(flags.host, flags.port)
     run_on_fast_loop(_serve(flags, http))
@@ -51,9 +55,13 @@ def run_server(flags: ServerFlags) -> None:
 
 async def _serve(flags: ServerFlags, http: HttpServer) -> None:
     urls, clock = database_urls(flags.database), SystemClock()
-    await prepare_schema(urls, clock, migrate=flags.migrate)
-    with stop_requested() as stop:
-        async with running_server(urls, http, clock, name="rota server") as server:
+    migrator = Migrator(urls, sleep=clock.sleep)
+    with stop_requested() as stop, suppress(StopAsked):
+        async with AsyncExitStack() as stack:
+            await until_answered(lambda: _prepare(migrator, migrate=flags.migrate), stop)
+            server = await until_answered(
+                lambda: stack.enter_async_context(running_server(urls, http, clock, name="rota server")), stop
+            )
             _log.info("ready", url=http.url)
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait([stopping, server.failed], return_when=asyncio.FIRST_COMPLETED)

@@ -2,12 +2,13 @@
 
 import asyncio
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 
 from rota.adapters.system_clock import SystemClock
 from rota.adapters.system_ids import SystemIds
 from rota.adapters.system_rng import SystemRng
+from rota.composition.awaiting import StopAsked, until_answered
 from rota.composition.database import worker_pool, worker_urls
 from rota.composition.loop import run_on_fast_loop
 from rota.composition.options import WorkerFlags
@@ -15,7 +16,12 @@ from rota.composition.stopping import stop_requested
 from rota.composition.wakeups import wakeups_of
 from rota.domain.errors import DomainError
 from rota.domain.problems import FieldProblem
+from rota.ports.clock import Clock
+from rota.storage.postgres.driver import Pool
+from rota.storage.postgres.login_roles import require_login
+from rota.storage.postgres.logins import DatabaseUrls, Login
 from rota.storage.postgres.run_claims import PostgresRunClaims
+from rota.storage.postgres.schema_waiting import require_schema
 from rota.storage.postgres.workers import PostgresWorkerStore
 from rota.telemetry.logs import configure_logs
 from rota.worker.options import WorkerOptions, refuse_invalid
@@ -24,7 +30,10 @@ from rota.worker.worker_ports import WorkerPorts
 
 
 def run_worker_process(flags: WorkerFlags) -> None:
-    """Runs until SIGTERM or SIGINT has drained it (or, as a child, until its parent is gone)."""
+    """Runs until SIGTERM or SIGINT has drained it (or, as a child, until its parent is gone).
+
+    It waits for a database that is away or not migrated yet, however long that is.
+    """
     configure_logs()
     run_on_fast_loop(_work(flags))
 
@@ -33,25 +42,42 @@ async def _work(flags: WorkerFlags) -> None:
     options = _options(flags)
     with _by_flag():
         refuse_invalid(options)
-    urls, clock = worker_urls(flags.database), SystemClock()
-    async with worker_pool(urls, clock) as pool, wakeups_of(urls, clock) as wakeups:
-        pooled = urls.pooled_by_transaction
-        ports = WorkerPorts(
+    urls = worker_urls(flags.database)
+    with stop_requested() as stop:
+        watch = asyncio.create_task(_stop_with_parent(stop)) if flags.stop_with_parent else None
+        try:
+            with suppress(StopAsked):
+                async with _ports(urls, stop) as ports:
+                    with _by_flag():
+                        await run_worker(options, ports, stop=stop)
+        finally:
+            if watch is not None:
+                watch.cancel()
+
+
+@asynccontextmanager
+async def _ports(urls: DatabaseUrls, stop: asyncio.Event) -> AsyncGenerator[WorkerPorts]:
+    """What the worker needs, as soon as there is a database with the schema of this version."""
+    clock, pooled = SystemClock(), urls.pooled_by_transaction
+    async with AsyncExitStack() as stack:
+        pool = await until_answered(lambda: _pool(stack, urls, clock), stop)
+        await until_answered(lambda: require_schema(pool), stop)
+        yield WorkerPorts(
             claims=PostgresRunClaims(pool, pooled_by_transaction=pooled),
             workers=PostgresWorkerStore(pool, pooled_by_transaction=pooled),
-            wakeups=wakeups,
+            wakeups=await stack.enter_async_context(wakeups_of(urls, clock)),
             clock=clock,
             rng=SystemRng(),
             ids=SystemIds(),
         )
-        with stop_requested() as stop:
-            watch = asyncio.create_task(_stop_with_parent(stop)) if flags.stop_with_parent else None
-            try:
-                with _by_flag():
-                    await run_worker(options, ports, stop=stop)
-            finally:
-                if watch is not None:
-                    watch.cancel()
+
+
+async def _pool(stack: AsyncExitStack, urls: DatabaseUrls, clock: Clock) -> Pool:
+    try:
+        return await stack.enter_async_context(worker_pool(urls, clock))
+    except DomainError:
+        await require_login(urls, Login.SERVICE, sleep=clock.sleep)
+        raise
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import asyncpg
 
 from rota.domain.errors import DomainError, Unavailable
 from rota.domain.problems import FieldProblem
-from rota.storage.postgres.connections import ConnectRetry, Sleep, open_connection
+from rota.storage.postgres.connections import SERVICE_SETTINGS, ConnectRetry, Sleep, open_connection
 from rota.storage.postgres.driver import Connection
 from rota.storage.postgres.failures import translating_errors
 from rota.storage.postgres.logins import DatabaseUrls, Login, password_in, user_in, with_user
@@ -54,6 +54,27 @@ async def ensure_logins(urls: DatabaseUrls, *, sleep: Sleep) -> None:
         await connection.close()
 
 
+async def require_login(urls: DatabaseUrls, login: Login, *, sleep: Sleep) -> None:
+    """Tells a login that was refused because nobody has made it yet (Unavailable) from one that is wrong.
+
+    Raises DomainError where the administrator's own URL is refused. Can tell nothing without a direct one.
+    """
+    if urls.direct_admin is None:
+        return
+    connection = await open_connection(
+        urls.direct_admin, Login.OWNER, application_name="rota (login check)", sleep=sleep
+    )
+    try:
+        with translating_errors("looking for a login"):
+            exists = await connection.fetchval(
+                "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)", login
+            )
+    finally:
+        await connection.close()
+    if not exists:
+        raise Unavailable(f"the login {login} does not exist yet: run `rota migrate`, or start a server")
+
+
 async def _ensure_login(
     connection: Connection, login: Login, password: str | None, probe_url: str, sleep: Sleep
 ) -> None:
@@ -66,7 +87,8 @@ async def _ensure_login(
         await _alter(connection, f"ALTER ROLE {login} LOGIN PASSWORD {_literal(password)}")
     settings: list[str] = [] if row is None else row["settings"]
     known = {setting.partition("=")[0].lower() for setting in settings}
-    for name, value in _ROLE_SETTINGS.items():
+    wanted = _ROLE_SETTINGS | ({} if login is not Login.SERVICE else {n: f"'{v}'" for n, v in SERVICE_SETTINGS.items()})
+    for name, value in wanted.items():
         if name not in known:
             await _alter(connection, f"ALTER ROLE {login} SET {name} = {value}")
 
