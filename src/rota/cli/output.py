@@ -127,7 +127,9 @@ def printable(text: str) -> str:
 def shown(value: object) -> str:
     """A cell's text."""
     match value:
-        case None | "" | [] | {}:
+        case None | "" | []:
+            return "-"
+        case dict() if not value:  # the pattern {} would match any of them
             return "-"
         case bool():
             return "yes" if value else "no"

@@ -18,8 +18,21 @@ from rota.composition.options import (
 
 DEFAULT_URL = "http://127.0.0.1:8440"
 
+
+def _directory(text: str) -> Path:
+    """An empty name would be the directory where one stands: a variable that was never set, most likely."""
+    if not text.strip():
+        raise typer.BadParameter("it is empty; name a directory, or leave the option out")
+    return Path(text)
+
+
 DataDir = Annotated[
-    Path | None, typer.Option(help="where everything is kept (default: ROTA_DATA_DIR, else the user's)")
+    Path | None,
+    typer.Option(
+        parser=_directory,
+        metavar="<path>",
+        help="where everything is kept (default: ROTA_DATA_DIR, else the user's)",
+    ),
 ]
 Host = Annotated[str, typer.Option(help="address to listen on")]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="port to listen on; 0 picks a free one")]
@@ -39,7 +52,7 @@ AllowTarget = Annotated[
 ]
 App = Annotated[str | None, typer.Option(help="your tasks, as module:app")]
 Queues = Annotated[list[str] | None, typer.Option("--queue", help="queue to work on; repeatable; default: default")]
-Slots = Annotated[int, typer.Option(min=1, max=10_000, help="runs at a time")]
+Slots = Annotated[int, typer.Option(min=1, max=1_000, help="runs at a time")]
 
 
 def up(

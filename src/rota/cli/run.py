@@ -1,14 +1,15 @@
 """`rota run …`: enqueue a run, list runs, look at one, cancel and retry."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import msgspec
 import typer
 
-from rota.cli.output import Column, OutputForm, field
+from rota.cli.output import Column, OutputForm, field, printable
 from rota.cli.session import Session, show_listing, with_session
-from rota.cli.words import reason_cell, target_cell
+from rota.cli.words import error_cell, reason_cell, target_cell, traceback_lines
 from rota.client.names import schedule_by_name
 from rota.domain.errors import invalid_input
 from rota.domain.problems import FieldProblem
@@ -39,6 +40,12 @@ def _path(run_id: str) -> str:
     return f"/runs/{quote(run_id, safe='')}"
 
 
+def _show(session: Session, run: Mapping[str, Any]) -> None:
+    """A table says the error in words; where it was is said by `run get`."""
+    is_table = session.printer.form is OutputForm.TABLE
+    session.printer.item({**run, "error": error_cell(run)} if is_table else run)
+
+
 @runs.command("list")
 @with_session
 def list_runs(
@@ -62,8 +69,10 @@ def get_run(session: Session, run: RunId) -> None:
     if session.printer.form is not OutputForm.TABLE:
         session.printer.item({**record, "attempts": attempts})
         return
-    session.printer.item(record)
+    _show(session, record)
     session.printer.items(attempts, _ATTEMPT_COLUMNS)
+    for line in traceback_lines(record):
+        session.printer.raw(printable(line))
 
 
 @runs.command("create")
@@ -80,7 +89,7 @@ def create_run(
     body: dict[str, Any] = {"task": task, "args": _json_object("--args", args)}
     optional = {"queue": queue, "idempotency_key": key, "delay_seconds": delay}
     body |= {name: value for name, value in optional.items() if value is not None}
-    session.printer.item(session.client.call("POST", "/runs", body=body).body)
+    _show(session, session.client.call("POST", "/runs", body=body).body)
 
 
 def _json_object(flag: str, text: str) -> dict[str, Any]:
@@ -95,11 +104,11 @@ def _json_object(flag: str, text: str) -> dict[str, Any]:
 @with_session
 def cancel_run(session: Session, run: RunId) -> None:
     """Cancel a run: a queued one at once, a running one within seconds."""
-    session.printer.item(session.client.call("POST", f"{_path(run)}/cancel", body={}).body)
+    _show(session, session.client.call("POST", f"{_path(run)}/cancel", body={}).body)
 
 
 @runs.command("retry")
 @with_session
 def retry_run(session: Session, run: RunId) -> None:
     """Run a finished run again, as a new run."""
-    session.printer.item(session.client.call("POST", f"{_path(run)}/retry", body={}).body)
+    _show(session, session.client.call("POST", f"{_path(run)}/retry", body={}).body)

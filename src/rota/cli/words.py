@@ -21,6 +21,20 @@ def reason_cell(item: Mapping[str, Any]) -> str:
     return _cut(f"{item['reason']}: {error['message']}") if error else str(item["reason"])
 
 
+def error_cell(item: Mapping[str, Any]) -> str:
+    """What went wrong, without where; empty where nothing did."""
+    error: Mapping[str, Any] | None = item.get("error")
+    if not error:
+        return ""
+    return f"{error['type']}: {error['message']}" if error["type"] else str(error["message"])
+
+
+def traceback_lines(item: Mapping[str, Any]) -> list[str]:
+    """Where it went wrong."""
+    error: Mapping[str, Any] | None = item.get("error")
+    return str(error["traceback"]).splitlines() if error else []
+
+
 def _cut(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= CELL_LENGTH_MAX else f"{line[: CELL_LENGTH_MAX - 1]}…"

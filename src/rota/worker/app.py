@@ -5,12 +5,12 @@ tested as before. Schedules are data here (`App.schedules`): applying them to a 
 """
 
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from msgspec import Struct
 
+from rota.core.field_rules import TASK_RULE
 from rota.domain.errors import DomainError, invalid_input
 from rota.domain.policies import Misfire, Overlap, Policies, RetryPolicy
 from rota.domain.problems import FieldProblem
@@ -21,7 +21,6 @@ from rota.worker.protocol import TaskKind
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 RESERVED_PREFIX = "rota."
 
 
@@ -170,8 +169,11 @@ def _kind(handler: Callable[..., Any], *, process: bool) -> TaskKind:
 
 def _task_problems(task: Task, *, reserved: bool) -> list[FieldProblem]:
     problems: list[FieldProblem] = []
-    if not TASK_NAME.fullmatch(task.name):
-        remedy = "Give `name=`: up to 200 letters, digits and . _ : -, the first a letter or digit."
+    if len(task.name) > TASK_RULE.length_max or not TASK_RULE.pattern.fullmatch(task.name):
+        remedy = (
+            f"Give `name=`: up to {TASK_RULE.length_max} letters, digits and _, the first no digit; "
+            "one of . : - may stand between two of them."
+        )
         problems.append(FieldProblem("name", f"{task.name!r} cannot be the name of a task", remedy))
     if task.name.startswith(RESERVED_PREFIX) and not reserved:
         remedy = f"Choose a name that does not begin with {RESERVED_PREFIX!r}."

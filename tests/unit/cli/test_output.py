@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from rota.cli.output import OutputForm, Printer, field, printable
+from rota.cli.output import OutputForm, Printer, field, printable, shown
 
 ITEM = {"id": "1", "name": ":smile: [red]x[/red]", "at": "2026-03-29T01:00:00.5Z", "none": None, "list": []}
 COLUMNS = (field("ID", "id"), field("NAME", "name"), field("AT", "at"), field("NONE", "none"), field("DEEP", "a.b"))
@@ -39,7 +39,15 @@ def test_what_comes_one_by_one_is_a_line_of_json_or_a_yaml_document(capsys: pyte
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"), [("plain – ünï", "plain – ünï"), ("a\x1b[2Jb", "a\\x1b[2Jb"), ("two\nlines", "two\\nlines")]
+    ("text", "seen"), [("plain – ünï", "plain – ünï"), ("a\x1b[2Jb", "a\\x1b[2Jb"), ("two\nlines", "two\\nlines")]
 )
-def test_control_characters_are_shown(text: str, shown: str) -> None:
-    assert printable(text) == shown
+def test_control_characters_are_shown(text: str, seen: str) -> None:
+    assert printable(text) == seen
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [({}, "-"), ([], "-"), ("", "-"), (None, "-"), ({"a": {}}, '{"a":{}}'), ([0], "[0]"), (0, "0"), (False, "no")],
+)
+def test_only_what_is_empty_is_a_dash(value: object, text: str) -> None:
+    assert shown(value) == text

@@ -1,6 +1,6 @@
 """What stands in a table's cell."""
 
-from rota.cli.words import CELL_LENGTH_MAX, reason_cell, target_cell
+from rota.cli.words import CELL_LENGTH_MAX, error_cell, reason_cell, target_cell, traceback_lines
 
 
 def task(name: str, **args: object) -> dict[str, object]:
@@ -30,3 +30,11 @@ def test_an_error_is_told_behind_the_reason() -> None:
         "attempt 1 of 1 failed: exit code 3"
     )
     assert reason_cell({"reason": "fired on time", "error": None}) == "fired on time"
+
+
+def test_an_error_is_told_by_type_and_message_and_its_place_in_lines() -> None:
+    failed = {"error": {"type": "ValueError", "message": "no", "traceback": "Traceback:\n  here\n"}}
+
+    assert (error_cell(failed), traceback_lines(failed)) == ("ValueError: no", ["Traceback:", "  here"])
+    assert (error_cell({"error": None}), traceback_lines({"error": None})) == ("", [])
+    assert error_cell({"error": {"type": "", "message": "exit code 3", "traceback": ""}}) == "exit code 3"

@@ -23,7 +23,7 @@ def test_a_decorated_function_stays_what_it_was() -> None:
     assert list(app.tasks) == [f"{__name__}.test_a_decorated_function_stays_what_it_was.double"]
 
 
-@pytest.mark.parametrize("name", ["", " spaces", "a" * 201, "rota.mine"])
+@pytest.mark.parametrize("name", ["", " spaces", "a" * 201, "rota.mine", "9lives", "a..b", "a."])
 def test_a_name_that_cannot_be_is_refused_with_a_remedy(name: str) -> None:
     with pytest.raises(DomainError) as refused:
         App().task(name=name or "é")(print)
