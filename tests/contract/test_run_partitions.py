@@ -29,4 +29,4 @@ async def test_a_runs_page_has_room_for_each_rows_second_version(
     )
 
     assert len(rows) == PARTITION_DAYS_AHEAD + 1 + 3
-    assert {option for row in rows for option in row["reloptions"]} == {"fillfactor=50"}
+    assert {option for row in rows for option in row["reloptions"]} == {"fillfactor=45"}

@@ -38,6 +38,7 @@ _VALUES = {
     "timestamp with time zone": "clock_timestamp()",
     "boolean": "true",
     "jsonb": "'{}'",
+    "json": "'{}'",
     "bytea": "uuid_send(gen_random_uuid())",
     "smallint": "1",
     "integer": "1",

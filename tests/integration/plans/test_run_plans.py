@@ -77,6 +77,15 @@ async def settle_columns(pool: Pool, verb: str, outcome: str) -> tuple[list[obje
     )
 
 
+async def alike_arguments(pool: Pool) -> tuple[list[str], int, str, None, str, str]:
+    rows = await pool.fetch(
+        "SELECT run_id::text FROM scheduler.live_runs WHERE state = 'running' ORDER BY run_id LIMIT $1", LIMIT
+    )
+    ids = [row["run_id"] for row in rows]
+    assert len(ids) == LIMIT
+    return ids, 1, "", None, ids[0], ids[-1]
+
+
 async def talkers(admin: Connection) -> list[str]:
     """A page of runs that have said much, beside as many others."""
     await admin.execute(
@@ -114,6 +123,13 @@ async def test_hot_statements_read_no_more_than_their_batch(
         **over(await reads(service_pool, "live_runs/claim_batch", *claim_arguments("default")), 3 * LIMIT + FEW),
         **over(await reads(service_pool, "live_runs/claim_batch", *claim_arguments("default", "b")), 4 * LIMIT + FEW),
         **over(
+            await reads(service_pool, "live_runs/claim_plain_batch", LIVE_WORKER, "default", LIMIT), 3 * LIMIT + FEW
+        ),
+        **over(
+            await reads(service_pool, "live_runs/settle_alike_successes", *await alike_arguments(service_pool)),
+            2 * LIMIT + FEW,
+        ),
+        **over(
             await reads(
                 service_pool, "live_runs/settle_batch", *await settle_columns(service_pool, "succeed", "succeeded")
             ),
@@ -133,6 +149,7 @@ async def test_hot_statements_read_no_more_than_their_batch(
             await reads(service_pool, "triggers/apply_advances", *await apply_arguments(service_pool)), 3 * LIMIT + FEW
         ),
     }
+    ids, *_ = await alike_arguments(service_pool)
     nobody = (TENANT, None, None, None)
     paging = (None, PAGE + 1, 0)
     too_many |= {
@@ -146,8 +163,8 @@ async def test_hot_statements_read_no_more_than_their_batch(
         ),
         **over(await reads(api_pool, "runs/page_of_schedule", *nobody, None, schedule_id, *paging), 3 * PAGE + FEW),
         **over(await reads(api_pool, "runs/page_without_success", *nobody, "failed", None, *paging), 3 * PAGE + FEW),
-        **over(await reads(api_pool, "live_runs/page_live", *nobody, "running", None, *paging), 4 * PAGE + FEW),
-        **over(await reads(api_pool, "live_runs/page_live", *nobody, "scheduled", None, *paging), 4 * PAGE + FEW),
+        **over(await reads(api_pool, "live_runs/page_running", *nobody, "running", None, *paging), 4 * PAGE + FEW),
+        **over(await reads(api_pool, "live_runs/page_waiting", *nobody, "scheduled", None, *paging), 4 * PAGE + FEW),
         **over(
             await reads(api_pool, "runs/latest_of_schedules", TENANT, [schedule_id[:-1] + n for n in "1234567"], 12),
             3 * 7 * 12 + FEW,
@@ -156,6 +173,7 @@ async def test_hot_statements_read_no_more_than_their_batch(
             await reads(api_pool, "log_lines/tails_of_runs", TENANT, await talkers(admin_connection), 5), 5 * PAGE + FEW
         ),
         **over(await reads(api_pool, "runs/read_run", TENANT, GONE_WORKER), FEW),
+        **over(await reads(api_pool, "live_runs/cancel_if_live", TENANT, ids[0], *["test"] * 5), FEW),
     }
 
     assert too_many == {}

@@ -39,6 +39,10 @@ SESSION_SETTINGS: Mapping[str, str] = {
     "idle_in_transaction_session_timeout": "5s",
 }
 
+SERVICE_SETTINGS: Mapping[str, str] = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
+"""Of the service login, whose statements are few, large, and made for their indexes: planning them anew each time costs
+more than they do, and a table that was empty when they were planned must not be read whole when it no longer is."""
+
 FENCED_SETTINGS: Mapping[str, str] = {"statement_timeout": "1s", "idle_in_transaction_session_timeout": "300ms"}
 """A fenced transaction that stalls gives up its locks by itself (design law 2). Needs a direct connection."""
 
@@ -103,7 +107,9 @@ async def open_pool(
             timeout=CONNECT_SECONDS_MAX,
             command_timeout=options.answer_seconds_max,
             statement_cache_size=0 if options.pooled_by_transaction else 256,
-            server_settings=_server_settings(application_name, options.settings, options.pooled_by_transaction),
+            server_settings=_server_settings(
+                application_name, login, options.settings, pooled_by_transaction=options.pooled_by_transaction
+            ),
         )
 
     pool = await _with_retries(attempt, login, options.retry, sleep)
@@ -137,7 +143,7 @@ async def open_connection(
         made = await DRIVER.connect(
             dsn,
             timeout=CONNECT_SECONDS_MAX,
-            server_settings=_server_settings(application_name, settings or {}, pooled_by_transaction=False),
+            server_settings=_server_settings(application_name, login, settings or {}, pooled_by_transaction=False),
         )
         await _exchange_json_as_values(made)
         return made
@@ -168,10 +174,13 @@ async def transaction(
             yield connection
 
 
-def _server_settings(application_name: str, extra: Mapping[str, str], pooled_by_transaction: bool) -> dict[str, str]:  # noqa: FBT001
+def _server_settings(
+    application_name: str, login: Login, extra: Mapping[str, str], *, pooled_by_transaction: bool
+) -> dict[str, str]:
     if pooled_by_transaction:
         return {"application_name": application_name}
-    return {"application_name": application_name, **SESSION_SETTINGS, **extra}
+    of_login: Mapping[str, str] = SERVICE_SETTINGS if login is Login.SERVICE else {}
+    return {"application_name": application_name, **SESSION_SETTINGS, **of_login, **extra}
 
 
 def _refuse_settings_behind_a_pooler(options: PoolOptions) -> None:

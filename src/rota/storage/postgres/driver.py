@@ -5,7 +5,7 @@ asyncpg pool or connection satisfies them as it is. What comes out of a row is g
 it. Only `connections` opens anything.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol, cast
 
@@ -22,6 +22,7 @@ class Row(Protocol):
     """One row; columns by name or by position."""
 
     def __getitem__(self, key: str | int, /) -> ColumnValue: ...
+    def __iter__(self) -> Iterator[ColumnValue]: ...
     def get(self, key: str, default: ColumnValue = None, /) -> ColumnValue: ...
     def keys(self) -> Iterable[str]: ...
     def values(self) -> Iterable[ColumnValue]: ...

@@ -7,6 +7,8 @@ are parked and not looked at again before the turn is free, so that a claim look
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 from msgspec import Raw
 
@@ -16,11 +18,13 @@ from rota.domain.run import ClaimedRun, LogLine, Settlement
 from rota.ports.run_store import HeldRun, LostAttempt, SettleResult
 from rota.storage.postgres.driver import Pool, Row
 from rota.storage.postgres.query_files import query
-from rota.storage.postgres.run_rows import claimed_of_row, optional_worker, sparse, uniform
+from rota.storage.postgres.run_rows import claimed_of_row, optional_worker, plain_claim_of_row, sparse, uniform
 from rota.storage.postgres.single_statements import SingleStatements
 from rota.storage.storable_text import storable_json, storable_text
 
+_CLAIM_PLAIN_BATCH = query("live_runs/claim_plain_batch")
 _CLAIM_BATCH = query("live_runs/claim_batch")
+_SETTLE_ALIKE_SUCCESSES = query("live_runs/settle_alike_successes")
 _SETTLE_BATCH = query("live_runs/settle_batch")
 _LIST_HELD = query("live_runs/list_held")
 _FIND_LOST = query("live_runs/find_lost")
@@ -41,24 +45,28 @@ class PostgresRunClaims:
         self._statements = SingleStatements(service_pool, pooled_by_transaction=pooled_by_transaction)
 
     async def claim_batch(self, worker_id: WorkerId, queues: Sequence[str], limit: int) -> tuple[ClaimedRun, ...]:
-        rows = await self._look(worker_id, queues, limit, is_further=False)
-        if not rows:
-            raise Stale(f"the lease of worker {worker_id} has ended: it may claim nothing")
-        if rows[0]["run_id"] is not None and len(rows) == limit:
-            return tuple([claimed_of_row(row) for row in rows])
-        claimed = [row for row in rows if row["run_id"] is not None]
-        if _may_find_more(rows[0], limit):
-            # What is claimed already must reach its worker, whatever becomes of the further looks.
-            try:
-                await self._look_further(worker_id, queues, limit, rows[0], claimed)
-            except Unavailable:
-                if not claimed:
-                    raise
-        return tuple([claimed_of_row(row) for row in claimed])
+        claimed: list[_Claimed] = []
+        if len(queues) == 1:
+            rows = await self._statements.fetch("claiming runs", _CLAIM_PLAIN_BATCH, worker_id, queues[0], limit)
+            if not rows:
+                raise _lease_ended(worker_id)
+            found = [plain_claim_of_row(row, rows[0]["claimed_at"], queues[0]) for row in rows[1:]]
+            if not rows[0]["met_serial"]:
+                return tuple(found)
+            claimed = [_Claimed(_place_of(row), run) for row, run in zip(rows[1:], found, strict=True)]
+        # What is claimed already must reach its worker, whatever becomes of the further looks.
+        try:
+            await self._look_on(worker_id, queues, limit, claimed)
+        except (Stale, Unavailable):
+            if not claimed:
+                raise
+        return tuple([each.run for each in claimed])
 
     async def settle_batch(self, settlements: Sequence[Settlement]) -> tuple[SettleResult, ...]:
         if not settlements:
             return ()
+        if _are_alike(settlements):
+            return await self._settle_alike(settlements)
         accepted, startable = await self._settle(
             [settlement.run_id for settlement in settlements],
             [settlement.token for settlement in settlements],
@@ -119,55 +127,97 @@ class PostgresRunClaims:
             [storable_text(line.text) for line in lines],
         )
 
-    async def _look(self, worker_id: WorkerId, queues: Sequence[str], limit: int, *, is_further: bool) -> list[Row]:
-        return await self._statements.fetch(
-            "claiming runs", _CLAIM_BATCH, worker_id, list(queues), limit, PARKED_PER_LOOK_MAX, is_further
-        )
-
-    async def _look_further(
-        self, worker_id: WorkerId, queues: Sequence[str], limit: int, seen: Row, claimed: list[Row]
-    ) -> None:
-        """Past the runs that wait for their schedule's turn, until there is nothing more to find. Keeps the order."""
-        fruitless = 0
+    async def _look_on(self, worker_id: WorkerId, queues: Sequence[str], limit: int, claimed: list["_Claimed"]) -> None:
+        """Adds to what is claimed until there is nothing more to find, past runs that wait for a turn."""
+        is_further, fruitless = bool(claimed), 0
         while fruitless < FRUITLESS_LOOKS_MAX and len(claimed) < limit:
-            if seen["unopened"]:
-                await self._statements.fetch("opening turns", _OPEN_MISSING, seen["unopened"], seen["unopened_of"])
             wanted = limit - len(claimed)
-            rows = await self._look(worker_id, queues, wanted, is_further=True)
-            found = [row for row in rows if row["run_id"] is not None]
+            rows = await self._statements.fetch(
+                "claiming runs", _CLAIM_BATCH, worker_id, list(queues), wanted, PARKED_PER_LOOK_MAX, is_further
+            )
+            if not rows:
+                raise _lease_ended(worker_id)
+            found = [_Claimed(_place_of(row), claimed_of_row(row)) for row in rows if row["run_id"] is not None]
             claimed += found
-            claimed.sort(key=lambda row: (-row["priority"], row["due_at"], row["run_id"]))
-            if not rows or not _may_find_more(rows[0], wanted):
+            if is_further:
+                claimed.sort()
+            if len(found) == wanted or not _may_find_more(rows[0], wanted):
                 return
-            seen = rows[0]
-            fruitless = 0 if found or seen["parked_count"] else fruitless + 1
+            if rows[0]["unopened"]:
+                await self._statements.fetch(
+                    "opening turns", _OPEN_MISSING, rows[0]["unopened"], rows[0]["unopened_of"]
+                )
+            fruitless = 0 if found or rows[0]["parked_count"] else fruitless + is_further
+            is_further = True
+
+    async def _settle_alike(self, settlements: Sequence[Settlement]) -> tuple[SettleResult, ...]:
+        ids, first = sorted([settlement.run_id for settlement in settlements]), settlements[0]
+        (row,) = await self._statements.fetch(
+            "settling attempts",
+            _SETTLE_ALIKE_SUCCESSES,
+            ids,
+            first.token,
+            storable_text(first.reason),
+            _json(first.result_json),
+            ids[0],
+            ids[-1],
+        )
+        accepted: frozenset[RunId] = frozenset(ids if row["accepted"] is None else row["accepted"])
+        startable = _Startable()
+        for run_id, turn in zip(row["serial_ids"], row["turns"], strict=True):
+            startable.end_turn(run_id, turn)
+        for turn, queue in zip(row["freed_turns"], row["freed_queues"], strict=True):
+            startable.add_queue(turn, queue)
+        return tuple([SettleResult(s.run_id, s.run_id in accepted, startable.queues(s.run_id)) for s in settlements])
 
     async def _settle(self, run_ids: Sequence[RunId], *columns: Iterable[object]) -> tuple[set[int], "_Startable"]:
         """Which settlements were accepted, by their number from 1, and what they made startable."""
         rows = await self._statements.fetch("settling attempts", _SETTLE_BATCH, run_ids, *columns)
         startable = _Startable()
         for row in rows:
-            if row["turn"] is not None:
-                startable.add(row["n"], row["turn"], row["queue"])
+            if row["n"] is None:
+                startable.add_queue(row["turn"], row["queue"])
+            elif row["turn"] is not None:
+                startable.end_turn(row["n"], row["turn"])
         return {row["n"] for row in rows if row["n"] is not None}, startable
 
 
+class _Claimed(NamedTuple):
+    """A claimed run, ordered by its place in the queue: the first element is never the same for two."""
+
+    place: tuple[int, datetime, str]
+    run: ClaimedRun
+
+
 class _Startable:
-    """The queues in which a run may have the turn that a settlement has ended."""
+    """The queues in which a run may have the turn that a settlement, named by its number or its run, has ended."""
 
     def __init__(self) -> None:
-        self._turns: dict[int, str] = {}
+        self._turns: dict[int | str, str] = {}
         self._queues: dict[str, list[str]] = {}
 
-    def add(self, n: int | None, turn: str, queue: str | None) -> None:
-        """Either the turn that settlement *n* has ended, or a queue for a turn."""
-        if n is not None:
-            self._turns[n] = turn
-        elif queue is not None:
-            self._queues.setdefault(turn, []).append(queue)
+    def end_turn(self, settlement: int | str, turn: str) -> None:
+        self._turns[settlement] = turn
 
-    def queues(self, n: int) -> tuple[str, ...]:
-        return tuple(sorted(self._queues.get(self._turns[n], ()))) if n in self._turns else ()
+    def add_queue(self, turn: str, queue: str) -> None:
+        self._queues.setdefault(turn, []).append(queue)
+
+    def queues(self, settlement: int | str) -> tuple[str, ...]:
+        if settlement not in self._turns:
+            return ()
+        return tuple(sorted(self._queues.get(self._turns[settlement], ())))
+
+
+def _place_of(row: Row) -> tuple[int, datetime, str]:
+    return -(row["priority"] or 0), row["due_at"], row["run_id"]
+
+
+def _are_alike(settlements: Sequence[Settlement]) -> bool:
+    """Whether `settle_alike_successes` can take them: one token, one reason, one result, each run once."""
+    kinds = {(s.verb, s.outcome, s.error_json, s.dead_letter, s.token, s.reason, s.result_json) for s in settlements}
+    if len(kinds) > 1 or kinds.pop()[:4] != ("succeed", "succeeded", None, False):
+        return False
+    return len({settlement.run_id for settlement in settlements}) == len(settlements)
 
 
 def _may_find_more(seen: Row, limit: int) -> bool:
@@ -177,6 +227,10 @@ def _may_find_more(seen: Row, limit: int) -> bool:
     """
     seen_count: int | None = seen["picked_count"]
     return seen_count is not None and (seen_count >= limit or bool(seen["unopened"]))
+
+
+def _lease_ended(worker_id: WorkerId) -> Stale:
+    return Stale(f"the lease of worker {worker_id} has ended: it may claim nothing")
 
 
 def _json(text: str | None) -> Raw | None:

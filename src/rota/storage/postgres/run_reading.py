@@ -38,9 +38,10 @@ _LATEST_OF_SCHEDULES = query("runs/latest_of_schedules")
 _RECENT = _Walk(query("runs/page_recent"), query("runs/count_recent"))
 _OF_SCHEDULE = _Walk(query("runs/page_of_schedule"), query("runs/count_of_schedule"))
 _WITHOUT_SUCCESS = _Walk(query("runs/page_without_success"), query("runs/count_without_success"))
-_LIVE = _Walk(query("live_runs/page_live"), query("live_runs/count_live"))
+_WAITING = _Walk(query("live_runs/page_waiting"), query("live_runs/count_waiting"))
+_RUNNING = _Walk(query("live_runs/page_running"), query("live_runs/count_running"))
 
-_LIVE_STATES = frozenset({"scheduled", "queued", "running"})
+_LIVE_WALKS = {"scheduled": _WAITING, "queued": _WAITING, "running": _RUNNING}
 _STATES_WITHOUT_SUCCESS = frozenset({"failed", "cancelled", "skipped"})
 
 
@@ -120,8 +121,8 @@ async def read_run(connection: Connection, tenant_id: TenantId, run_id: RunId) -
 
 
 def _walk_for(where: RunFilter) -> _Walk:
-    if where.state in _LIVE_STATES:
-        return _LIVE
+    if where.state in _LIVE_WALKS:
+        return _LIVE_WALKS[where.state]
     if where.schedule_id is not None:
         return _OF_SCHEDULE
     return _WITHOUT_SUCCESS if where.state in _STATES_WITHOUT_SUCCESS else _RECENT

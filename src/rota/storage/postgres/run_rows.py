@@ -4,6 +4,7 @@ Targets and policies travel as JSON text and are decoded straight into their typ
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import TypeVar
 
@@ -14,6 +15,8 @@ from rota.domain.policies import RunPolicy
 from rota.domain.run import ClaimedRun, Run, RunDraft, RunError
 from rota.domain.targets import Target
 from rota.storage.postgres.driver import Row
+from rota.storage.postgres.unstorable_text import unstorable_text
+from rota.storage.storable_text import storable_json
 
 Value = TypeVar("Value")
 
@@ -29,8 +32,8 @@ def draft_columns(drafts: Sequence[RunDraft]) -> tuple[Sequence[object], ...]:
     The statements let a column be short: see `sparse` and `uniform`. A bulk of like drafts then costs little to send.
     """
     return (
-        uniform([draft.target for draft in drafts]),
-        uniform([draft.policy for draft in drafts]),
+        [_storable(target) for target in uniform([draft.target for draft in drafts])],
+        [_storable(policy) for policy in uniform([draft.policy for draft in drafts])],
         uniform([draft.policy.timeout_seconds for draft in drafts]),
         uniform([draft.queue for draft in drafts]),
         uniform([draft.priority for draft in drafts]),
@@ -46,6 +49,14 @@ def draft_columns(drafts: Sequence[RunDraft]) -> tuple[Sequence[object], ...]:
         uniform([draft.created_by for draft in drafts]),
         uniform([draft.is_serial for draft in drafts]),
     )
+
+
+def _storable(value: Target | RunPolicy) -> msgspec.Raw:
+    """As JSON text. It is kept as it is, so that a U+0000, which nobody could read again, is refused here."""
+    text = msgspec.json.encode(value)
+    if b"\\u0000" in text and storable_json(text.decode()) != text.decode():
+        raise unstorable_text()
+    return msgspec.Raw(text)
 
 
 def sparse(column: list[Value | None]) -> list[Value | None]:
@@ -103,6 +114,24 @@ def claimed_of_row(row: Row) -> ClaimedRun:
         row["schedule_id"],
         row["fire_at"],
         row["losses_count"],
+    )
+
+
+def plain_claim_of_row(row: Row, claimed_at: datetime, queue: str) -> ClaimedRun:
+    """A row of `live_runs/claim_plain_batch` behind its first one, by position."""
+    _, run_id, tenant_id, token, attempt_no, losses_count, schedule_id, fire_at, target, policy, *_ = row
+    return ClaimedRun(
+        run_id,
+        tenant_id,
+        token,
+        attempt_no,
+        _TARGET.decode(target),
+        _policy_of(policy),
+        queue,
+        claimed_at,
+        schedule_id,
+        fire_at,
+        losses_count,
     )
 
 

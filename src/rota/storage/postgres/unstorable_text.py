@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from rota.domain.errors import invalid_input
+from rota.domain.errors import DomainError, invalid_input
 from rota.domain.problems import FieldProblem
 
 
@@ -15,5 +15,8 @@ def refusing_unstorable_text() -> Generator[None]:
     try:
         yield
     except (asyncpg.UntranslatableCharacterError, asyncpg.CharacterNotInRepertoireError) as error:
-        problem = FieldProblem("text", "holds the character U+0000, which cannot be stored", "Remove it.")
-        raise invalid_input([problem]) from error
+        raise unstorable_text() from error
+
+
+def unstorable_text() -> DomainError:
+    return invalid_input([FieldProblem("text", "holds the character U+0000, which cannot be stored", "Remove it.")])

@@ -1,26 +1,29 @@
 -- Cancels a run that waits, or marks one that runs so that its worker is told. No row: it is not live.
+-- One condition finds it in whichever of the two indexes it is, also when it was claimed or queued again a moment ago.
 -- Another run of its schedule may have waited behind it: that one is called.
 WITH held AS MATERIALIZED (
     SELECT l.run_id, l.tenant_id, l.schedule_id, l.state, l.attempts_count, l.is_serial, l.is_parked
       FROM scheduler.live_runs l
-     WHERE l.tenant_id = $1
-       AND l.run_id = $2
+     WHERE (l.state = 'queued' AND l.tenant_id = $1 AND l.run_id = $2)
+        OR (l.state = 'running' AND l.tenant_id = $1 AND l.run_id = $2)
        FOR UPDATE
 ), clock AS MATERIALIZED (
     SELECT scheduler.current_time() AS now FROM (SELECT count(*) FROM held) AS locked
 ), removed AS (
     DELETE FROM scheduler.live_runs l
      USING held h
-     WHERE l.run_id = h.run_id
-       AND h.state = 'queued'
+     WHERE h.state = 'queued'
+       AND ((l.state = 'queued' AND l.tenant_id = $1 AND l.run_id = $2)
+            OR (l.state = 'running' AND l.tenant_id = $1 AND l.run_id = $2))
     RETURNING h.*
 ), marked AS (
     UPDATE scheduler.live_runs l
        SET cancel_requested_at = coalesce(l.cancel_requested_at, c.now)
       FROM held h
      CROSS JOIN clock c
-     WHERE l.run_id = h.run_id
-       AND h.state = 'running'
+     WHERE h.state = 'running'
+       AND ((l.state = 'queued' AND l.tenant_id = $1 AND l.run_id = $2)
+            OR (l.state = 'running' AND l.tenant_id = $1 AND l.run_id = $2))
 ), called AS MATERIALIZED (
     SELECT count(*)
       FROM (SELECT array_agg(h.schedule_id) AS schedules

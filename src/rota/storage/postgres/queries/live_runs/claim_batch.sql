@@ -101,11 +101,11 @@ WITH holder AS MATERIALIZED (
 ), parked AS (
     UPDATE scheduler.live_runs l
        SET is_parked = true
-     WHERE l.run_id = ANY (ARRAY(
-           SELECT behind.run_id
+     WHERE l.ctid = ANY (ARRAY(
+           SELECT behind.place
              FROM (SELECT f.schedule_id FROM turns f WHERE f.is_taken) AS f
             CROSS JOIN LATERAL (
-                  SELECT v.run_id
+                  SELECT v.ctid AS place
                     FROM scheduler.live_runs v
                    WHERE v.schedule_id = f.schedule_id
                      AND v.state = 'queued'

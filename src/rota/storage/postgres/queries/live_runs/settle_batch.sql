@@ -39,6 +39,7 @@ WITH given AS MATERIALIZED (
       FROM held h
      CROSS JOIN clock c
      WHERE l.run_id = h.run_id
+       AND l.state = 'running'
        AND NOT h.is_cancelled
     RETURNING h.n, h.run_id, h.verb, h.outcome, h.reason, h.result, h.error, h.dead_letter, h.verb <> 'give_back' AS counts,
               h.tenant_id, h.schedule_id, h.worker_id, h.started_at, h.attempts_count, l.is_serial

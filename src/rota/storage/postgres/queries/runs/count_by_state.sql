@@ -5,9 +5,16 @@ WITH clock AS MATERIALIZED (
 )
 SELECT CASE WHEN l.state = 'queued' AND l.attempts_count = 0 AND l.due_at > c.now THEN 'scheduled' ELSE l.state END AS state,
        count(*) AS runs_count
-  FROM scheduler.live_runs l
+  FROM (SELECT q.state, q.attempts_count, q.due_at
+          FROM scheduler.live_runs q
+         WHERE q.tenant_id = $1
+           AND q.state = 'queued'
+         UNION ALL
+        SELECT w.state, w.attempts_count, w.due_at
+          FROM scheduler.live_runs w
+         WHERE w.tenant_id = $1
+           AND w.state = 'running') AS l
  CROSS JOIN clock c
- WHERE l.tenant_id = $1
  GROUP BY 1
  UNION ALL
 SELECT r.state, count(*)

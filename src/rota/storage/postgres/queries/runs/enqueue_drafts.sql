@@ -5,8 +5,8 @@ WITH clock AS MATERIALIZED (
     SELECT c.now, scheduler.uuid7_series(c.now) AS series FROM (SELECT scheduler.current_time() AS now) AS c
 ), drafts AS MATERIALIZED (
     SELECT d.n, d.key, d.idempotency_key, d.schedule_id, d.schedule_version, d.trigger_id, d.fire_at, d.retry_of,
-           coalesce(d.target, ($2::jsonb[])[1]) AS target,
-           coalesce(d.policy, ($3::jsonb[])[1]) AS policy,
+           coalesce(d.target, ($2::json[])[1]) AS target,
+           coalesce(d.policy, ($3::json[])[1]) AS policy,
            coalesce(d.timeout_seconds, ($4::float8[])[1]) AS timeout_seconds,
            coalesce(d.queue, ($5::text[])[1]) AS queue,
            coalesce(d.priority, ($6::smallint[])[1]) AS priority,
@@ -17,7 +17,7 @@ WITH clock AS MATERIALIZED (
            coalesce(d.fire_at, c.now)
            + coalesce(d.delay_seconds, ($7::float8[])[1]) * interval '1 second' AS due_at
       FROM clock c
-     CROSS JOIN unnest($2::jsonb[], $3::jsonb[], $4::float8[], $5::text[], $6::smallint[], $7::float8[], $8::uuid[],
+     CROSS JOIN unnest($2::json[], $3::json[], $4::float8[], $5::text[], $6::smallint[], $7::float8[], $8::uuid[],
                        $9::text[], $10::uuid[], $11::bigint[], $12::uuid[], $13::timestamptz[], $14::text[],
                        $15::uuid[], $16::text[], $17::boolean[], array_fill(true, ARRAY[$23::integer]))
            WITH ORDINALITY AS d (target, policy, timeout_seconds, queue, priority, delay_seconds, key,

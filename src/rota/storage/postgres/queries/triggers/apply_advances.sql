@@ -52,7 +52,8 @@ WITH fence AS MATERIALIZED (
 ), removed AS (
     DELETE FROM scheduler.live_runs l
      USING overlapped o
-     WHERE l.run_id = o.run_id
+     WHERE l.schedule_id = o.schedule_id
+       AND l.run_id = o.run_id
        AND o.state = 'queued'
     RETURNING o.*
 ), marked AS (
@@ -60,7 +61,8 @@ WITH fence AS MATERIALIZED (
        SET cancel_requested_at = coalesce(l.cancel_requested_at, t.now)
       FROM overlapped o
      CROSS JOIN term t
-     WHERE l.run_id = o.run_id
+     WHERE l.schedule_id = o.schedule_id
+       AND l.run_id = o.run_id
        AND o.state = 'running'
 ), ended AS (
     UPDATE scheduler.runs r

@@ -1,4 +1,4 @@
--- A tenant's live runs of one state, newest first: driven from the live rows, whatever the history holds.
+-- A tenant's running runs, newest first: driven from the live rows, whatever the history holds.
 SELECT r.id::text AS id, r.tenant_id, r.schedule_id::text AS schedule_id, r.trigger_id::text AS trigger_id,
        r.schedule_version, r.fire_at, r.due_at, r.state, r.reason, r.queue, r.priority, r.target, r.policy,
        r.attempts_count, r.created_at, r.started_at, r.finished_at, r.worker_id::text AS worker_id,
@@ -8,7 +8,7 @@ SELECT r.id::text AS id, r.tenant_id, r.schedule_id::text AS schedule_id, r.trig
  CROSS JOIN LATERAL (
        SELECT * FROM scheduler.run_records b WHERE b.tenant_id = l.tenant_id AND b.id = l.run_id OFFSET 0) AS r
  WHERE l.tenant_id = $1
-   AND l.state = CASE WHEN $5::text = 'running' THEN 'running' ELSE 'queued' END
+   AND l.state = 'running'
    AND r.state = $5
    AND l.run_id < coalesce($7::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
    AND ($2::timestamptz IS NULL OR r.created_at > $2)

@@ -1,10 +1,10 @@
--- How many runs `page_live` walks through.
+-- How many runs `page_running` walks through.
 SELECT count(*)
   FROM scheduler.live_runs l
  CROSS JOIN LATERAL (
        SELECT * FROM scheduler.run_records b WHERE b.tenant_id = l.tenant_id AND b.id = l.run_id OFFSET 0) AS r
  WHERE l.tenant_id = $1
-   AND l.state = CASE WHEN $5::text = 'running' THEN 'running' ELSE 'queued' END
+   AND l.state = 'running'
    AND r.state = $5
    AND ($2::timestamptz IS NULL OR r.created_at > $2)
    AND ($3::text IS NULL OR r.target ->> 'task' = $3)

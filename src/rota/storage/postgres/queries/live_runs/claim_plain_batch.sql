@@ -1,0 +1,66 @@
+-- Hands due runs of one queue to one worker, as claim_batch does, where no serial run is among them: the common case, for
+-- which a short statement costs half. The serial ones that it meets are left alone, and it says that it met some.
+-- service: a worker serves all tenants.
+-- Its first row, without a run, is there unless the worker's lease has ended. The records of a tenant's runs are read in one
+-- go, in the order of their ids; the full join can only be a hash or merge join, whatever the planner expects.
+WITH holder AS MATERIALIZED (
+    SELECT w.id, w.state, w.lease_expires_at
+      FROM scheduler.workers w
+     WHERE w.id = $1
+       AND w.state IN ('active', 'draining')
+       FOR KEY SHARE
+), judged AS MATERIALIZED (
+    SELECT h.state, h.lease_expires_at, scheduler.current_time() AS now FROM holder h
+), term AS MATERIALIZED (
+    SELECT j.now, j.state, ('x' || right($1::uuid::text, 8))::bit(32)::bigint AS token_mark
+      FROM judged j
+     WHERE j.lease_expires_at > j.now
+), picked AS MATERIALIZED (
+    SELECT run.place, run.is_serial
+      FROM generate_series(9, 0, -1) AS lane (priority)
+     CROSS JOIN LATERAL (
+           SELECT l.ctid AS place, l.is_serial
+             FROM scheduler.live_runs l
+            WHERE l.state = 'queued'
+              AND l.queue = $2
+              AND l.priority = lane.priority
+              AND NOT l.is_parked
+              AND l.due_at <= (SELECT t.now FROM term t WHERE t.state = 'active')
+            ORDER BY l.due_at, l.run_id
+            LIMIT $3
+              FOR UPDATE SKIP LOCKED) AS run
+     LIMIT $3
+), claimed AS (
+    UPDATE scheduler.live_runs l
+       SET state = 'running',
+           worker_id = $1,
+           attempt_token = ((l.attempt_token >> 32) + 1) << 32 | t.token_mark,
+           attempts_count = l.attempts_count + 1,
+           started_at = t.now,
+           hard_deadline_at = t.now + make_interval(secs => l.timeout_seconds)
+      FROM term t
+     WHERE l.ctid = ANY (ARRAY(SELECT p.place FROM picked p WHERE NOT p.is_serial))
+       AND l.state = 'queued'
+    RETURNING l.run_id, l.tenant_id, l.attempt_token, l.attempts_count, l.losses_count, l.priority, l.due_at
+), records AS MATERIALIZED (
+    SELECT found.*
+      FROM (SELECT c.tenant_id, array_agg(c.run_id ORDER BY c.run_id) AS ids FROM claimed c GROUP BY c.tenant_id) AS wanted
+     CROSS JOIN LATERAL (
+           SELECT b.id, b.schedule_id, b.fire_at, b.target, b.policy
+             FROM scheduler.runs b
+            WHERE b.tenant_id = wanted.tenant_id
+              AND b.id = ANY (wanted.ids)
+              AND b.id >= wanted.ids[1]
+              AND b.id <= wanted.ids[cardinality(wanted.ids)]
+           OFFSET 0) AS found
+)
+SELECT t.now AS claimed_at, NULL AS run_id, NULL AS tenant_id, NULL::bigint AS attempt_token, NULL::integer AS attempts_count,
+       NULL::integer AS losses_count, NULL AS schedule_id, NULL::timestamptz AS fire_at, NULL AS target, NULL AS policy,
+       (SELECT bool_or(p.is_serial) FROM picked p) AS met_serial, NULL::smallint AS priority, NULL::timestamptz AS due_at
+  FROM term t
+ UNION ALL
+(SELECT NULL, c.run_id::text, c.tenant_id, c.attempt_token, c.attempts_count, c.losses_count, r.schedule_id::text, r.fire_at,
+        r.target::text, r.policy::text, NULL, c.priority, c.due_at
+   FROM claimed c
+   FULL JOIN records r ON r.id = c.run_id
+  ORDER BY c.priority DESC, c.due_at, c.run_id)

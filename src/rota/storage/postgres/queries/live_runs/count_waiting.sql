@@ -1,0 +1,12 @@
+-- How many runs `page_waiting` walks through.
+SELECT count(*)
+  FROM scheduler.live_runs l
+ CROSS JOIN LATERAL (
+       SELECT * FROM scheduler.run_records b WHERE b.tenant_id = l.tenant_id AND b.id = l.run_id OFFSET 0) AS r
+ WHERE l.tenant_id = $1
+   AND l.state = 'queued'
+   AND r.state = $5
+   AND ($2::timestamptz IS NULL OR r.created_at > $2)
+   AND ($3::text IS NULL OR r.target ->> 'task' = $3)
+   AND ($4::text IS NULL OR r.queue = $4)
+   AND ($6::uuid IS NULL OR r.schedule_id = $6)
