@@ -25,7 +25,7 @@ from rota.domain.triggers import Trigger
 from rota.ports.run_store import RunFilter
 from rota.ports.schedule_store import ScheduleChange
 from rota.ports.tenant_store import EventFilter
-from rota.storage.postgres.driver import Pool
+from rota.storage.postgres.driver import Connection, Pool
 from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.firing import PostgresFiringStore
 from rota.storage.postgres.leases import PostgresLeaseStore
@@ -35,6 +35,7 @@ from rota.storage.postgres.schedules import PostgresScheduleStore
 from rota.storage.postgres.tenants import PostgresTenantStore
 from rota.storage.postgres.workers import PostgresWorkerStore
 from tests.contract.stores import START
+from tests.integration.services.journal import Journal
 from tests.support.postgres import ClonedDatabase
 from tests.support.waiting import wait_until
 
@@ -47,11 +48,11 @@ CLOCK = SystemClock()
 class LeaderProcess:
     """A process that competes for leadership and fires when it has it."""
 
-    def __init__(self, name: str, url: str, log: Path) -> None:
+    def __init__(self, name: str, url: str, log: Path, freeze: str = "") -> None:
         self.name, self._log = name, log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.integration.services.leader_main", name, url],
+                [sys.executable, "-m", "tests.integration.services.leader_main", name, url, freeze],
                 cwd=ROOT,
                 stdout=output,
                 stderr=output,
@@ -71,6 +72,16 @@ class LeaderProcess:
         assert line is not None
         return line
 
+    def led_epochs(self) -> list[int]:
+        """The terms that it told of, in order."""
+        return [int(line.split()[1]) for line in self.lines() if line.startswith("leads ")]
+
+    @property
+    def leads_now(self) -> bool:
+        """As it told last."""
+        told = [line for line in self.lines() if line.startswith(("leads ", "stands by"))]
+        return bool(told) and told[-1].startswith("leads ")
+
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
@@ -84,7 +95,10 @@ class LeaderProcess:
 class Office:
     """What a tenant and an operator see, and the leaders that serve them."""
 
-    def __init__(self, database: ClonedDatabase, api_pool: Pool, service_pool: Pool, directory: Path) -> None:
+    def __init__(
+        self, database: ClonedDatabase, api_pool: Pool, service_pool: Pool, journal: Journal, directory: Path
+    ) -> None:
+        self.journal = journal
         self.schedules = PostgresScheduleStore(api_pool)
         self.reader = PostgresRunReader(api_pool)
         self.claims = PostgresRunClaims(service_pool)
@@ -128,8 +142,12 @@ class Office:
         where = EventFilter(tenant_id=None, types=(event_type,))
         return list(await self.events.after(where, None, 100))
 
-    def leader(self, name: str) -> LeaderProcess:
-        started = LeaderProcess(name, self._url, self._directory / f"{name}.log")
+    async def wait_more_runs(self, schedule: Schedule, count: int, deadline_seconds: float = 20.0) -> list[Run]:
+        """So many more than there are now."""
+        return await self.wait_runs(schedule, len(await self.runs(schedule)) + count, deadline_seconds)
+
+    def leader(self, name: str, *, url: str = "", freeze: str = "") -> LeaderProcess:
+        started = LeaderProcess(name, url or self._url, self._directory / f"{name}.log", freeze)
         self._leaders.append(started)
         return started
 
@@ -140,10 +158,12 @@ class Office:
 
 @pytest.fixture
 async def office(
-    database: ClonedDatabase, api_pool: Pool, service_pool: Pool, tmp_path: Path
+    database: ClonedDatabase, api_pool: Pool, service_pool: Pool, admin_connection: Connection, tmp_path: Path
 ) -> AsyncGenerator[Office]:
+    journal = Journal(admin_connection)
+    await journal.install()
     tenants = PostgresTenantStore(service_pool)
     await tenants.create(Tenant(ACME, "Acme", START, "root"), AuditEntry("root", "create", "tenant", ACME))
-    made = Office(database, api_pool, service_pool, tmp_path)
+    made = Office(database, api_pool, service_pool, journal, tmp_path)
     yield made
     made.close()

@@ -1,0 +1,100 @@
+"""Leaders whose way to the database is cut: sessions are ended, or packets vanish without a word."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from rota.storage.postgres.driver import Connection
+from tests.integration.services.conftest import Office
+from tests.integration.services.proxy import Proxy
+from tests.integration.services.test_leaders import EVERY_SECOND, assert_every_second_once
+from tests.support.postgres import ClonedDatabase
+from tests.support.waiting import wait_until
+
+END_SESSIONS = """
+SELECT count(pg_terminate_backend(pid))
+  FROM pg_stat_activity
+ WHERE datname = current_database() AND application_name LIKE $1
+"""
+
+
+@pytest.fixture
+async def proxy(database: ClonedDatabase) -> AsyncGenerator[Proxy]:
+    made = Proxy(database.urls.service)
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize("ended", ["first lease", "first", "first%"])
+async def test_a_leader_whose_sessions_are_ended_goes_on_and_nothing_is_lost(
+    office: Office, admin_connection: Connection, ended: str
+) -> None:
+    """The lease's own session, the fenced ones, or all: new ones are opened before the lease ends."""
+    schedule = await office.schedule(EVERY_SECOND)
+    first = office.leader("first")
+    await first.says("leads")
+    second = office.leader("second")
+    await second.says("stands by")
+    await office.wait_runs(schedule, 1)
+
+    for _ in range(3):
+        assert await admin_connection.fetchval(END_SESSIONS, ended) >= 1
+        assert_every_second_once(await office.wait_more_runs(schedule, 2))
+    await office.journal.assert_one_leader_at_a_time()
+
+
+async def test_when_all_sessions_are_ended_at_once_somebody_leads_on(
+    office: Office, admin_connection: Connection
+) -> None:
+    schedule = await office.schedule(EVERY_SECOND)
+    names = ("first", "second", "third")
+    leaders = [office.leader(name) for name in names]
+    await office.wait_runs(schedule, 1)
+
+    for _ in range(5):
+        for name in names:
+            await admin_connection.fetchval(END_SESSIONS, f"{name}%")
+        assert_every_second_once(await office.wait_more_runs(schedule, 1))
+    await office.journal.assert_one_leader_at_a_time()
+    assert [each.process.poll() for each in leaders] == [None, None, None]
+
+
+async def test_a_leader_in_a_black_hole_is_followed_knows_it_and_can_lead_again(office: Office, proxy: Proxy) -> None:
+    """Nothing is refused and nothing is closed: only time-outs tell. What was swallowed comes through late."""
+    schedule = await office.schedule(EVERY_SECOND)
+    first = office.leader("first", url=await proxy.start())
+    await first.says("leads")
+    second = office.leader("second")
+    await second.says("stands by")
+    await office.wait_runs(schedule, 2)
+
+    proxy.swallow()
+    await wait_until(lambda: not first.leads_now, 10.0, "it knows that it leads no more")
+    await second.says("leads 2")
+    assert_every_second_once(await office.wait_more_runs(schedule, 6))
+
+    proxy.heal()
+    assert_every_second_once(await office.wait_more_runs(schedule, 2))
+    second.end()
+    # Not only that it says so: it acts.
+    await wait_until(lambda: first.leads_now, 15.0, "it leads again")
+    assert_every_second_once(await office.wait_more_runs(schedule, 3))
+    await office.journal.assert_one_leader_at_a_time()
+
+
+async def test_a_replica_that_starts_in_a_black_hole_stands_by_when_it_is_out(office: Office, proxy: Proxy) -> None:
+    schedule = await office.schedule(EVERY_SECOND)
+    url = await proxy.start()
+    proxy.swallow()
+    second = office.leader("second", url=url)
+    first = office.leader("first")
+    await first.says("leads")
+    await office.wait_runs(schedule, 3)
+    assert second.lines() == []
+
+    proxy.heal()
+    await second.says("stands by")
+    first.end()
+    await second.says("leads")
+    assert_every_second_once(await office.wait_more_runs(schedule, 2))
+    await office.journal.assert_one_leader_at_a_time()
