@@ -212,6 +212,38 @@ def test_a_manifest_is_compared_applied_and_pruned(up: UpProcess, cli: Cli, docu
     up.delete_schedules()
 
 
+DECLARING = """
+from rota import App
+
+app, idle = App(), App()
+
+
+@app.schedule(cron="0 2 * * *", timezone="Europe/Paris", name="declared", args={"depth": 3})
+@app.task(name="report", timeout_seconds=60)
+def report(depth: int) -> int:
+    return depth
+"""
+
+
+def test_what_code_declares_is_compared_and_applied_as_a_manifest(
+    up: UpProcess, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "declaring.py").write_text(DECLARING)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    assert cli("diff", "--app", "declaring:app").code == 1
+    assert "1 create" in cli("apply", "--app", "declaring:app", "--prune", "jobs").err
+    assert "1 unchanged" in cli("apply", "--app", "declaring:app", "--prune", "jobs").err
+    (stored,) = up.ask("GET", "/schedules")["items"]
+    assert (stored["target"]["task"], stored["target"]["args"]) == ("report", {"depth": 3})
+    assert stored["policies"]["timeout_seconds"] == 60
+    assert "declares no schedule" in cli("apply", "--app", "declaring:idle").err
+    assert "No module named 'nowhere'" in cli("apply", "--app", "nowhere:app").err
+    assert "exactly one of --file and --app" in cli("apply").err
+    up.delete_schedules()
+
+
 def test_many_new_schedules_are_applied_at_once(up: UpProcess, cli: Cli, document: Callable[[Any], str]) -> None:
     names = [f"many-{number:03}" for number in range(120)]
     many = document({"schedules": [{**SCHEDULE, "name": name} for name in names]})

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from rota.cli.declared import declared_document
 from rota.cli.documents import read_document
 from rota.cli.output import Column, OutputForm, field
 from rota.cli.session import Session, with_session
@@ -16,9 +17,11 @@ from rota.client.http import ApiClient
 from rota.core.manifest import ExistingSchedule, ManifestStep, plan_manifest, read_manifest
 from rota.core.validation import validate_draft
 from rota.domain.errors import Bug, invalid_input
+from rota.domain.problems import FieldProblem
 from rota.domain.schedule import ScheduleDraft
 
-FileOption = Annotated[Path, typer.Option("--file", "-f", help="YAML or JSON manifest; - for standard input")]
+FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="YAML or JSON manifest; - for standard input")]
+AppOption = Annotated[str | None, typer.Option(help="in its place: what @app.schedule declares in module:app")]
 
 EXIT_DIFFERENCES = 1
 PROGRESS_FROM_STEPS = 100
@@ -40,14 +43,15 @@ def _change(difference: Mapping[str, Any]) -> str:
 @with_session
 def apply_manifest(
     session: Session,
-    file: FileOption,
+    file: FileOption = None,
+    app: AppOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the steps, change nothing")] = False,
     prune: Annotated[
         str | None, typer.Option(help="label the schedules with this name, and delete those so labelled that are gone")
     ] = None,
 ) -> None:
     """Create and change schedules so that they match a manifest. The same manifest twice changes nothing."""
-    drafts = checked(read_manifest(read_document(file), managed_as=prune))
+    drafts = checked(read_manifest(_document(file, app), managed_as=prune))
     steps = plan_manifest(drafts, existing_schedules(session.client), prune_label=prune)
     if not dry_run:
         carry_out(session.client, steps)
@@ -55,14 +59,22 @@ def apply_manifest(
 
 
 @with_session
-def diff_manifest(session: Session, file: FileOption) -> None:
+def diff_manifest(session: Session, file: FileOption = None, app: AppOption = None) -> None:
     """Show what `apply` would change. Exit code 1 where there is something."""
-    drafts = checked(read_manifest(read_document(file)))
+    drafts = checked(read_manifest(_document(file, app)))
     steps = plan_manifest(drafts, existing_schedules(session.client))
     changes = [step for step in steps if step.verb != "unchanged"]
     show_steps(session, changes)
     if changes:
         raise typer.Exit(EXIT_DIFFERENCES)
+
+
+def _document(file: Path | None, app: str | None) -> object:
+    if file is not None and app is None:
+        return read_document(file)
+    if app is not None and file is None:
+        return declared_document(app)
+    raise invalid_input([FieldProblem("--file", "exactly one of --file and --app is needed", "give one of them")])
 
 
 def checked(drafts: tuple[ScheduleDraft, ...]) -> tuple[ScheduleDraft, ...]:

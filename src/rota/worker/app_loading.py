@@ -62,9 +62,9 @@ def _import(module: str) -> object:
     except (Exception, SystemExit) as raised:
         missing = isinstance(raised, ModuleNotFoundError) and (raised.name or "") in module
         remedy = (
-            "Start the worker in the directory that holds the module, or install the package."
+            "Start in the directory that holds the module, or install the package."
             if missing
-            else "Mend the module; the traceback is in the worker's log."
+            else "Mend the module; the traceback, which is written beside this, tells where."
         )
         problem = f"importing {module!r} failed: {type(raised).__name__}: {raised}"
         raise LoadProblem(FieldProblem("app", problem, remedy), traceback.format_exc()) from raised
