@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from _leading_server import REGISTER, Cost, Leader, leading_server, wait_for
+from bench._leading_server import REGISTER, Cost, Leader, leading_server, wait_for
 
 ROUNDS = 3
 CROWDS = ((10_000, 1.0), (100_000, 5.0))

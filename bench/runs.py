@@ -14,7 +14,7 @@ from bench.harness.contestants import PEERS, PROCRASTINATE, RAW, ROTA, ROTA_AS_I
 from bench.harness.database import Server, embedded_server
 from bench.harness.draining import Drained, Task, drain, install
 from bench.harness.rows import Extent, Row, measurement, ratio_of, row, say
-from bench.harness.systems import System
+from bench.harness.systems import System, only_installed
 
 COUNT = 50_000
 # Jobs of the slow ones, so that a drain takes seconds.
@@ -31,11 +31,7 @@ async def measure(extent: Extent) -> Sequence[Row]:
 
 
 async def _rounds(server: Server, extent: Extent) -> Found:
-    peers = [peer for peer in PEERS if extent.wants(peer.name)]
-    for peer in peers:
-        if not peer.is_installed:
-            say(f"{peer.name} is left out: its environment is missing; remedy: make .bench-venv/.made")
-    peers = [peer for peer in peers if peer.is_installed]
+    peers = only_installed([peer for peer in PEERS if extent.wants(peer.name)])
     templates = {one.name: await install(server, one) for one in (ROTA, RAW, *peers) if extent.wants(one.name)}
     found: Found = {}
     row_bytes = ROW_BYTES_BEFORE_KNOWN

@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "bench"
 SECONDS_MAX = 15 * 60
 LONG_SECONDS_MAX = 4 * 60 * 60
+# Looks at one part of what `runs` and `pickup` measure whole, for who works on it: measured when they are named.
+ON_REQUEST = ("end_to_end", "queue")
 PASSED_ON = {
     "rounds": "how often each figure is taken",
     "scale": "shrink counts and durations, for a trial",
@@ -47,12 +49,12 @@ class Request(Struct, frozen=True):
 
 
 def measurements(directory: Path, names: Sequence[str]) -> list[Path]:
-    """The modules to run: those called *names*, or all."""
+    """The modules to run: those called *names*, or all but what is measured on request."""
     found = {path.stem: path for path in sorted(directory.glob("*.py")) if path.stem != "run" and path.stem[0] != "_"}
     unknown = [name for name in names if name not in found]
     if unknown:
         raise BenchFailed(f"there is no measurement {', '.join(unknown)}; there are: {', '.join(found)}")
-    return [found[name] for name in names] if names else list(found.values())
+    return [found[name] for name in names or (every for every in found if every not in ON_REQUEST)]
 
 
 def measure(module: Path, timeout_seconds: float, more: Sequence[str] = ()) -> list[Row]:

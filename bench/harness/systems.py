@@ -6,13 +6,15 @@ Rota and the raw limit run in the environment of this process; the peers in thos
 import asyncio
 import os
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+
+from bench.harness.rows import say
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / "bench" / "peers"
@@ -45,6 +47,14 @@ class System(Struct, frozen=True):
     @property
     def is_installed(self) -> bool:
         return self.python.exists()
+
+
+def only_installed(systems: Sequence[System]) -> list[System]:
+    """Those whose environment is there; says which are left out."""
+    for one in systems:
+        if not one.is_installed:
+            say(f"{one.name} is left out: its environment is missing; remedy: make .bench-venv/.made")
+    return [one for one in systems if one.is_installed]
 
 
 class AdapterProcess:

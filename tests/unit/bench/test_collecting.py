@@ -71,7 +71,7 @@ def test_what_a_measurement_knows_is_passed_on(tmp_path: Path) -> None:
 def test_a_module_that_is_named_like_one_of_the_library_hides_nothing(tmp_path: Path) -> None:
     bench(tmp_path, "queue", f"import queue\nqueue.SimpleQueue()\nprint('''[{ROW}]''')")
 
-    assert collecting.main([], tmp_path) == 0
+    assert collecting.main(["queue"], tmp_path) == 0
 
 
 def test_a_long_measurement_that_has_ended_is_not_run_again(tmp_path: Path) -> None:
@@ -88,3 +88,11 @@ def test_a_long_measurement_that_has_ended_is_not_run_again(tmp_path: Path) -> N
     kept = msgspec.json.decode((tmp_path / "out/long.json").read_bytes(), type=list[Row])
     assert [row.name for row in kept] == ["claims", "mended"]
     assert collecting.main(["--long", "--again", "a_day"], tmp_path) == 1
+
+
+def test_parts_are_measured_on_request_only(tmp_path: Path) -> None:
+    bench(tmp_path, "queue", "raise SystemExit(3)")
+    bench(tmp_path, "runs", f"print('''[{ROW}]''')")
+
+    assert collecting.main([], tmp_path) == 0
+    assert collecting.main(["queue"], tmp_path) == 1
