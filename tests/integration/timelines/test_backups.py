@@ -5,12 +5,16 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from msgspec import structs
 
 from rota.composition.backup import run_restore
 from rota.composition.options import DatabaseFlags
-from rota.domain.errors import DomainError, RotaError, Unavailable
+from rota.domain.errors import DomainError, RotaError, Stale, Unavailable
 from rota.domain.event import EventDraft
+from rota.domain.ids import WorkerId
+from rota.domain.run import ClaimedRun
 from rota.domain.tenancy import AuditEntry, Tenant
+from rota.domain.worker import WorkerSpec
 from rota.ports.tenant_store import EventFilter
 from rota.storage.postgres.backups import Backups
 from rota.storage.postgres.connections import PoolOptions, open_pool, tenant_transaction
@@ -21,8 +25,12 @@ from rota.storage.postgres.installation import Installation, embedded_installati
 from rota.storage.postgres.leases import PostgresLeaseStore
 from rota.storage.postgres.logins import Login
 from rota.storage.postgres.migrator import Migrator
+from rota.storage.postgres.run_claims import PostgresRunClaims
+from rota.storage.postgres.run_intake import PostgresRunIntake
 from rota.storage.postgres.tenants import PostgresTenantStore
-from tests.contract.records import ACME
+from rota.storage.postgres.workers import PostgresWorkerStore
+from tests.contract.records import ACME, new_id
+from tests.contract.run_stores import AUDIT, draft, success
 from tests.contract.stores import START
 from tests.contract.test_firing_store import advance
 from tests.integration.timelines.due import due_trigger
@@ -202,3 +210,53 @@ async def test_a_schema_that_this_version_does_not_know_is_refused_before_anythi
 
     assert words in told.value.problems[0].problem
     assert not data_dir.exists()
+
+
+async def test_what_was_given_out_before_and_after_the_backup_is_worth_nothing_where_it_is_restored(
+    database: ClonedDatabase,
+    elsewhere: ClonedDatabase,
+    filled: None,
+    api_pool: Pool,
+    service_pool: Pool,
+    tmp_path: Path,
+) -> None:
+    """A leader and a worker of each side: their fences and tokens, although the store counts from there again."""
+    leases, claims, workers = (
+        PostgresLeaseStore(service_pool),
+        PostgresRunClaims(service_pool),
+        PostgresWorkerStore(service_pool),
+    )
+    await PostgresRunIntake(api_pool).enqueue(ACME, [draft(), draft()], AUDIT)
+    fence_before = (await leases.acquire_if_free("leader", "old", 3600)).fence
+    attempts = [await claim_one(workers, claims)]
+    BACKUPS.write(database.urls.owner, tmp_path / "x.backup")
+    attempts.append(await claim_one(workers, claims))
+    await leases.release_if_held("leader", fence_before.epoch, "old")
+    fence_after = (await leases.acquire_if_free("leader", "older", 3600)).fence
+    BACKUPS.load(elsewhere.urls.owner, tmp_path / "x.backup")
+
+    service = await pool_of(elsewhere, Login.SERVICE)
+    restored, firing = PostgresRunClaims(service), PostgresFiringStore(service)
+    new_leader = await PostgresLeaseStore(service).acquire_if_free("leader", "new", 3600)
+    (due,) = (await firing.due_triggers(10)).triggers
+    for fence in (fence_before, fence_after, structs.replace(fence_after, epoch=new_leader.epoch)):
+        with pytest.raises(Stale):
+            await firing.apply(fence, [advance(due)])
+    held_again = await claim_one(PostgresWorkerStore(service), restored)
+    assert held_again.run_id == attempts[1].run_id
+    answers = await restored.settle_batch([success(attempt) for attempt in attempts])
+    assert [answer.accepted for answer in answers] == [False, False]
+    (accepted,) = await restored.settle_batch([success(held_again)])
+    assert accepted.accepted
+    # What was running at the backup is lost with its worker, and found at once.
+    (lost,) = await restored.find_lost(0, 10)
+    assert (lost.claimed.run_id, lost.outcome) == (attempts[0].run_id, "lost")
+    await service.close()
+
+
+async def claim_one(workers: PostgresWorkerStore, claims: PostgresRunClaims) -> ClaimedRun:
+    """By a worker of its own."""
+    worker_id = WorkerId(new_id())
+    await workers.register(WorkerSpec(worker_id, "w", ("default",), 1, (), "host", 7, "0.1"), 3600)
+    (claimed,) = await claims.claim_batch(worker_id, ["default"], 1)
+    return claimed
