@@ -205,3 +205,26 @@ async def test_counts_by_state_cover_live_runs_and_those_that_ended_lately(runs:
 
     assert now == dict.fromkeys(("succeeded", "failed", "cancelled", "running", "queued", "scheduled"), 1)
     assert later == {"running": 1, "queued": 2}
+
+
+async def test_a_run_that_waits_for_its_next_try_shows_its_last_error(runs: RunStores) -> None:
+    worker_id, claimed = await runs.claim_one()
+    await runs.claims.settle_batch([retry(claimed, error_json='{"message": "first", "type": "E"}')])
+    (again,) = await runs.claim(worker_id)
+    running = await runs.reader.get(ACME, claimed.run_id)
+    await runs.claims.settle_batch([retry(again, 30, error_json='{"message": "second", "type": "E"}')])
+    waiting = await runs.reader.get(ACME, claimed.run_id)
+    await runs.base.clock.advance(30)
+    (last,) = await runs.claim(worker_id)
+    await runs.claims.give_back_batch([last])
+    given_back = await runs.reader.get(ACME, claimed.run_id)
+    (last,) = await runs.claim(worker_id)
+    await runs.claims.settle_batch([success(last)])
+    ended = await runs.reader.get(ACME, claimed.run_id)
+
+    assert [run.error and run.error.message for run in (running, waiting, given_back, ended)] == [
+        None,
+        "second",
+        "second",
+        None,
+    ]

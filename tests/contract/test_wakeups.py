@@ -30,7 +30,7 @@ async def two_processes(database: ClonedDatabase) -> AsyncGenerator[list[Postgre
         )
 
     made = [PostgresWakeups(connect, SystemClock()) for _ in range(2)]
-    tasks = [asyncio.ensure_future(wakeups.run()) for wakeups in made]
+    tasks = [asyncio.create_task(wakeups.run(), name=f"wake-ups {place}") for place, wakeups in enumerate(made)]
     for wakeups in made:
         await asyncio.wait_for(wakeups.listening.wait(), 10)
     yield made
@@ -98,6 +98,18 @@ async def test_a_broken_connection_is_replaced_and_its_subscribers_are_woken(
 
     await asyncio.wait_for(theirs.wait(), 10)
     assert await admin_connection.fetchval(LISTENERS) == 2
+
+
+async def test_what_is_announced_just_before_the_end_still_travels(two_processes: list[PostgresWakeups]) -> None:
+    here, there = two_processes
+    theirs = there.subscribe("schedules")
+    (running,) = [task for task in asyncio.all_tasks() if task.get_name() == "wake-ups 0"]
+
+    here.announce("schedules")
+    running.cancel()
+
+    await asyncio.wait_for(theirs.wait(), 10)
+    assert (await asyncio.gather(running, return_exceptions=True))[0].__class__ is asyncio.CancelledError
 
 
 async def test_without_a_server_announcing_still_wakes_this_process() -> None:

@@ -54,7 +54,9 @@ class RunIntake(Protocol):
 class RunReader(Protocol):
     """What readers see; never writes (law 10)."""
 
-    async def get(self, tenant_id: TenantId, run_id: RunId) -> Run: ...
+    async def get(self, tenant_id: TenantId, run_id: RunId) -> Run:
+        """While it waits for its next try, `error` is that of the last one; a page does not tell it."""
+        ...
 
     async def page(self, tenant_id: TenantId, where: RunFilter, page: PageRequest) -> Page[Run]:
         """Newest first, by id."""

@@ -284,7 +284,8 @@ class Incarnation:
     def _gone(self, number: int, description: str) -> None:
         self._unwanted.discard(number)
         if self._executors.pop(number, None) is not None:
-            _log.info("executor_gone", executor=number, how=description)
+            how = "ended with the worker" if self._end.done() else description
+            _log.info("executor_gone", executor=number, how=how)
         self.handle(ExecutorGone(number, description))
 
     def _kill_executors(self) -> None:

@@ -92,7 +92,10 @@ def read_run(database: MemoryDatabase, tenant_id: TenantId, run_id: RunId) -> Ru
     record = database.runs_state.records.get(run_id)
     if record is None or record.tenant_id != tenant_id:
         raise not_found("run", run_id)
-    return database.runs_state.joined(run_id, database.now())
+    run = database.runs_state.joined(run_id, database.now())
+    if run.state in {"queued", "scheduled"} and run.attempts_count > 0:
+        return structs.replace(run, error=database.runs_state.attempts[run_id][-1].error)
+    return run
 
 
 def _matches(run: Run, where: RunFilter) -> bool:

@@ -7,6 +7,7 @@ Where only a pooler can be reached, use `rota.storage.memory.wakeups` in its pla
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 from rota.domain.errors import Unavailable
@@ -22,6 +23,7 @@ CHANNEL = "rota_wakeups"
 GATHER_SECONDS = 0.003
 PING_SECONDS = 30.0
 """A connection that died without a word is found out by then."""
+LAST_SECONDS_MAX = 0.3
 RECONNECT_FIRST_SECONDS = 0.1
 RECONNECT_SECONDS_MAX = 5.0
 TOPICS_PENDING_MAX = 10_000
@@ -39,6 +41,7 @@ class PostgresWakeups:
         self._subscriptions = WakeupSubscriptions()
         self._pending: set[str] = set()
         self._something_to_do = asyncio.Event()
+        self._is_sending = False
         self.listening = asyncio.Event()
 
     def announce(self, topic: str) -> None:
@@ -56,6 +59,7 @@ class PostgresWakeups:
         while True:
             try:
                 connection = await self._connect()
+                self._is_sending = False
                 delay = RECONNECT_FIRST_SECONDS
                 await self._serve(connection)
             except Unavailable:
@@ -69,12 +73,19 @@ class PostgresWakeups:
                 await connection.add_listener(CHANNEL, self._received)
                 self.listening.set()
                 self._subscriptions.wake_all()
-                while not connection.is_closed():
-                    await self._wait_for_something_to_do()
-                    await self._send(connection)
+                await self._pass_on(connection)
         finally:
             self.listening.clear()
             connection.terminate()
+
+    async def _pass_on(self, connection: Connection) -> None:
+        try:
+            while not connection.is_closed():
+                await self._wait_for_something_to_do()
+                await self._send(connection)
+        except asyncio.CancelledError:
+            await self._send_last(connection)
+            raise
 
     async def _wait_for_something_to_do(self) -> None:
         waits = {
@@ -93,7 +104,18 @@ class PostgresWakeups:
         self._something_to_do.clear()
         topics = sorted(self._pending)
         self._pending.clear()
+        self._is_sending = True
         await connection.execute(_NOTIFY_TOPICS, topics)
+        self._is_sending = False
+
+    async def _send_last(self, connection: Connection) -> None:
+        """What was announced just before the end, unless that would hold the end up."""
+        if not self._pending or self._is_sending:
+            return
+        with contextlib.suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS_MAX):
+                with translating_errors("sending the last wake-ups"):
+                    await self._send(connection)
 
     def _received(self, connection: Connection, backend_pid: int, _channel: str, topic: str) -> None:
         if backend_pid != connection.get_server_pid():
