@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from rota import Context
+from rota.worker.protocol import AttemptEnd, Ended, encode_frame
 from tests.integration.worker.handlers import mark
 from tests.integration.worker.hostile import hostile_app
 
@@ -103,6 +104,15 @@ DEATHS: dict[str, Callable[[], None]] = {
         _hang_up,
     )
 }
+
+
+@app.task(name="forge")
+def forge(key: int) -> None:
+    """Tells the supervisor of an end that no store can keep, in the name of an attempt."""
+    forged = encode_frame(Ended((AttemptEnd(key, "succeeded", "{this is no JSON"),)))
+    for number in _sockets():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as pipe:
+            pipe.sendall(forged)
 
 
 @app.task(name="die_in_thread")

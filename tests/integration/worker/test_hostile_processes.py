@@ -38,6 +38,18 @@ async def test_a_handler_that_ends_its_process_costs_one_attempt_and_no_slot(hou
     await unharmed(house)
 
 
+async def test_an_end_that_the_store_cannot_keep_fails_its_run_and_takes_no_other_along(house: House) -> None:
+    await start(house, "hostile_processes")
+    forging = await house.one("forge", args={"key": 1}, retry=ONCE, timeout_seconds=60.0)
+
+    run = await house.ended(forging)
+
+    assert run.error is not None
+    assert (run.state, run.error.type, run.attempts_count) == ("failed", "EndNotStorable", 1)
+    assert "invalid input syntax for type json" in run.error.message
+    await unharmed(house)
+
+
 async def _only_error(house: House, task: str) -> Run:
     run_id = await house.one(task, retry=ONCE, timeout_seconds=60.0)
     run = await house.ended(run_id, 20.0)

@@ -189,6 +189,23 @@ class Claims:
             raise Unavailable("away")
 
 
+class Picky(Claims):
+    """Cannot keep what it is told of run 2, so many times."""
+
+    def __init__(self, refusals_max: int) -> None:
+        super().__init__()
+        self.refusals_left = refusals_max
+
+    async def settle_batch(self, settlements: Sequence[Settlement]) -> tuple[SettleResult, ...]:
+        if self.refusals_left and any(settlement.run_id == "run-2" for settlement in settlements):
+            self.refusals_left -= 1
+            raise ValueError("no JSON")
+        if settlements[0].verb == "fail":
+            self.told.append(("settle", [f"{settlements[0].run_id} fail"]))
+            return (SettleResult(settlements[0].run_id, accepted=True),)
+        return await super().settle_batch(settlements)
+
+
 class Desk:
     """The two writers over one store, running."""
 
@@ -225,6 +242,27 @@ async def test_settlements_are_told_again_until_the_store_answers() -> None:
     told = await desk.during(lambda: desk.settler.add(settlement(1)), lambda: len(desk.claims.told) == 1)
     assert told == [("settle", ["run-1"])]
     await desk.settler.wait_idle()
+
+
+@pytest.mark.parametrize("refusals_max", [2, 1_000])
+async def test_an_end_that_the_store_cannot_keep_is_stored_as_a_failure_and_takes_no_other_along(
+    refusals_max: int,
+) -> None:
+    """Where not even that can be kept, the fault is not the end's: the worker ends."""
+    desk = Desk(Picky(refusals_max))
+    loop = asyncio.create_task(desk.settler.run())
+    for number in (1, 2, 3):
+        desk.settler.add(settlement(number))
+    idle = asyncio.create_task(desk.settler.wait_idle())
+
+    ended, _ = await asyncio.wait([loop, idle], timeout=5, return_when=asyncio.FIRST_COMPLETED)
+
+    assert ended == ({idle} if refusals_max == 2 else {loop})
+    told = [("settle", ["run-1"]), ("settle", ["run-2 fail"]), ("settle", ["run-3"])]
+    assert desk.claims.told == told[: 3 if refusals_max == 2 else 1]
+    loop.cancel()
+    idle.cancel()
+    await asyncio.gather(loop, idle, return_exceptions=True)
 
 
 async def test_what_arrives_while_a_batch_is_in_flight_is_the_next_batch() -> None:
