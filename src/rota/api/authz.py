@@ -19,13 +19,28 @@ Resource: TypeAlias = Literal[
     "workers",
     "tenants",
     "tokens",
+    "locks",
     "stats",
     "principal",
     "openapi",
     "metrics",
 ]
 Verb: TypeAlias = Literal[
-    "read", "create", "change", "delete", "restore", "pause", "resume", "trigger", "cancel", "retry", "revoke"
+    "read",
+    "create",
+    "change",
+    "delete",
+    "restore",
+    "pause",
+    "resume",
+    "trigger",
+    "cancel",
+    "retry",
+    "revoke",
+    "acquire",
+    "renew",
+    "release",
+    "break",
 ]
 
 
@@ -49,6 +64,11 @@ LEAST_ROLE: dict[Access, Role] = {
     Access("runs", "create"): "operator",
     Access("runs", "cancel"): "operator",
     Access("runs", "retry"): "operator",
+    Access("locks", "read"): "viewer",
+    Access("locks", "acquire"): "operator",
+    Access("locks", "renew"): "operator",
+    Access("locks", "release"): "operator",
+    Access("locks", "break"): "admin",
     Access("events", "read"): "viewer",
     Access("stats", "read"): "viewer",
     Access("principal", "read"): "viewer",

@@ -53,6 +53,7 @@ def build_application(
         tokens=stores.tokens,
         events=stores.events,
         idempotency=stores.idempotency,
+        locks=stores.locks,
         wakeups=machine.wakeups,
         metrics=machine.metrics,
         readiness=readiness or {},

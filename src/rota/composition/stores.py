@@ -5,6 +5,7 @@ from msgspec import Struct
 from rota.composition.database import ServerPools
 from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
+from rota.storage.postgres.locks import PostgresLockStore
 from rota.storage.postgres.partitions import PostgresPartitions
 from rota.storage.postgres.run_claims import PostgresRunClaims
 from rota.storage.postgres.run_control import PostgresRunControl
@@ -29,6 +30,7 @@ class ServerStores(Struct, frozen=True):
     tokens: PostgresTokenStore
     events: PostgresEventStore
     idempotency: PostgresIdempotencyStore
+    locks: PostgresLockStore
     partitions: PostgresPartitions
 
 
@@ -46,5 +48,6 @@ def server_stores(pools: ServerPools) -> ServerStores:
         tokens=PostgresTokenStore(api),
         events=PostgresEventStore(api, service),
         idempotency=PostgresIdempotencyStore(api),
+        locks=PostgresLockStore(api),
         partitions=PostgresPartitions(service, pooled_by_transaction=pooled),
     )

@@ -29,6 +29,17 @@ async def another_run(world: World) -> dict[str, str]:
     return {"run_id": (await world.call("POST", "/runs", {"task": "report"})).json()["id"]}
 
 
+async def another_lock(world: World) -> dict[str, str]:
+    lock = {"holder": "billing-7", "ttl_seconds": 60}
+    (await world.call("POST", "/locks/another/acquire", lock)).raise_for_status()
+    return {"lock_name": "another"}
+
+
+async def one_lock(world: World) -> dict[str, str]:
+    """Acquired, renewed and released by the examples, in the order of the endpoints."""
+    return {"lock_name": "walked"}
+
+
 async def another_tenant(world: World) -> dict[str, str]:
     await world.call("POST", "/tenants", {"id": "spare"}, role="platform_admin")
     return {"tenant_id": "spare"}
@@ -39,11 +50,16 @@ PREPARED: dict[str, Prepare] = {
     "resume_schedule": posting("/schedules/{schedule_id}/pause"),
     "cancel_run": another_run,
     "revoke_tenant": another_tenant,
+    "acquire_lock": one_lock,
+    "renew_lock": one_lock,
+    "release_lock": one_lock,
+    "break_lock": another_lock,
 }
 BODIES: dict[str, Callable[[Any], Any]] = {
     "create_schedules": lambda example: [{**example[0], "name": f"bulk {number}"} for number in range(3)],
     "replace_schedule": lambda example: {**example, "name": "replaced"},
     "resume_schedule": lambda _: {},
+    "acquire_lock": lambda example: {**example, "wait_seconds": 0},
 }
 
 
@@ -140,6 +156,7 @@ class Broken:
 
 STORES = (
     "schedules", "run_intake", "run_reader", "run_control", "workers", "tenants", "tokens", "events", "idempotency",
+    "locks",
 )  # fmt: skip
 
 

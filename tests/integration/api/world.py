@@ -1,5 +1,6 @@
 """The API over a real database with two tenants in it, and calls of it. What a test finds there is said in `World`."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from rota.services.tenant_verbs import TenantVerbs, TokenRequest
 from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
+from rota.storage.postgres.locks import PostgresLockStore
 from rota.storage.postgres.run_claims import PostgresRunClaims
 from rota.storage.postgres.run_control import PostgresRunControl
 from rota.storage.postgres.run_intake import PostgresRunIntake
@@ -52,7 +54,7 @@ SCHEDULE: dict[str, Any] = {
 
 
 class RecordedWakeups:
-    """Remembers what was announced."""
+    """Remembers what was announced; nobody is ever woken, so that whoever waits for a lock converges by polling."""
 
     def __init__(self) -> None:
         self.topics: list[str] = []
@@ -61,7 +63,8 @@ class RecordedWakeups:
         self.topics.append(topic)
 
     def subscribe(self, topic: str) -> Any:
-        raise AssertionError(f"the API polls; it does not subscribe to {topic}")
+        assert topic.startswith("locks:"), f"the API polls; it does not subscribe to {topic}"
+        return asyncio.Event()
 
 
 @dataclass
@@ -125,6 +128,7 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         tokens=PostgresTokenStore(api_pool),
         events=PostgresEventStore(api_pool, service_pool),
         idempotency=PostgresIdempotencyStore(api_pool),
+        locks=PostgresLockStore(api_pool),
         wakeups=wakeups,
         metrics=Metrics(),
     )
@@ -165,11 +169,14 @@ async def furnish(world: World) -> None:
     await world.call("POST", "/runs", {"task": "report", "delay_seconds": 3600})
     token = (await world.call("POST", "/tokens", {"name": "spare"})).raise_for_status().json()
     (worker,) = await world.ports.workers.list_recent(1)
+    lock = {"holder": "billing", "ttl_seconds": 600}
+    (await world.call("POST", "/locks/reports-of-acme/acquire", lock)).raise_for_status()
     world.ids |= {
         "schedule_id": schedule["id"],
         "run_id": run["id"],
         "token_id": token["id"],
         "worker_id": worker.id,
+        "lock_name": "reports-of-acme",
         "tenant_id": ACME,
     }
 

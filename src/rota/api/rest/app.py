@@ -8,6 +8,7 @@ from litestar.types import ControllerRouterHandler
 from rota.api.rest import (
     events,
     health,
+    locks,
     logs,
     metrics,
     openapi,
@@ -32,6 +33,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *runs.ENDPOINTS,
     *logs.ENDPOINTS,
     *events.ENDPOINTS,
+    *locks.ENDPOINTS,
     *stats.ENDPOINTS,
     *workers.ENDPOINTS,
     *tokens.ENDPOINTS,

@@ -28,6 +28,9 @@ KEY_CHARACTERS_MAX = 255
 STREAM_HEADERS = {"X-Accel-Buffering": "no"}
 
 _NOBODY = Actor(TenantId(""), "", TokenId(""), "viewer")
+# Path parameters that are names within the acting tenant, not ids that the store gave out.
+NAMED_BY_TENANT = frozenset({"lock_name"})
+
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _KEY = re.compile(r"[\x20-\x7e]+")
 
@@ -89,7 +92,7 @@ def _path(request: Request[Any, Any, State], endpoint: Endpoint, actor: Actor) -
         if name == "tenant_id":
             if actor.role != "platform_admin":
                 refuse_other_tenant(actor.tenant_id, value, "the path")
-        elif _ID.fullmatch(value) is None:
+        elif name not in NAMED_BY_TENANT and _ID.fullmatch(value) is None:
             if endpoint.access is not None:
                 require(actor.role, endpoint.access)
             raise not_found(name, value)

@@ -10,11 +10,13 @@ from rota.api.rest.stream_gate import StreamGate
 from rota.ports.clock import Clock
 from rota.ports.idempotency_store import IdempotencyStore
 from rota.ports.ids import Ids
+from rota.ports.lock_store import LockStore
 from rota.ports.run_store import RunControl, RunIntake, RunReader
 from rota.ports.schedule_store import ScheduleStore
 from rota.ports.tenant_store import EventStore, TenantStore, TokenStore
 from rota.ports.wakeups import Wakeups
 from rota.ports.worker_store import WorkerStore
+from rota.services.lock_verbs import LockVerbs
 from rota.services.run_verbs import RunVerbs
 from rota.services.schedule_previewing import SchedulePreviews
 from rota.services.schedule_verbs import ScheduleVerbs
@@ -39,6 +41,7 @@ class ApiPorts(Struct, frozen=True):
     tokens: TokenStore
     events: EventStore
     idempotency: IdempotencyStore
+    locks: LockStore
     wakeups: Wakeups
     metrics: Metrics
     readiness: dict[str, ReadinessCheck] = {}
@@ -63,6 +66,7 @@ class Services(Struct, frozen=True):
     schedules: ScheduleVerbs
     previews: SchedulePreviews
     runs: RunVerbs
+    locks: LockVerbs
     tenants: TenantVerbs
     authenticator: Authenticator
     streams: StreamGate
@@ -83,6 +87,7 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
             ports.idempotency,
             ports.wakeups,
         ),
+        LockVerbs(ports.locks, ports.wakeups, ports.clock),
         TenantVerbs(ports.tenants, ports.tokens, ports.schedules, ports.ids, ports.wakeups),
         Authenticator(ports.tokens, ports.clock, ports.metrics),
         StreamGate(options.streams_max, options.streams_per_tenant_max, ports.metrics),

@@ -13,6 +13,7 @@ from rota.domain.schedule import Schedule
 from rota.domain.tenancy import ApiToken, AuditEntry, Tenant
 from rota.ports.ids import Ids
 from rota.storage.event_drafts import refuse_unknown_types
+from rota.storage.memory.lock_tables import LockTables
 from rota.storage.memory.run_tables import RunTables
 
 
@@ -56,6 +57,7 @@ class MemoryDatabase:
     events: list[StoredEvent] = field(default_factory=list[StoredEvent])
     audit: list[StoredAudit] = field(default_factory=list[StoredAudit])
     runs_state: RunTables = field(default_factory=RunTables)
+    locks_state: LockTables = field(default_factory=LockTables)
     transactions_count: int = 0
 
     def new_id(self) -> str:
