@@ -88,7 +88,7 @@ async def _run(options: ChaosOptions, root: Path) -> tuple[Violation, ...]:
             await fleet.start()
             return await _storm(options, root, database, fleet)
         finally:
-            fleet.kill()
+            await fleet.close()
     finally:
         await database.stop()
 
@@ -98,7 +98,9 @@ async def _storm(options: ChaosOptions, root: Path, database: ChaosDatabase, fle
     await database.install_journal()
     start_us = (_clock.wall_ns() // 1_000_000_000 + LEAD_SECONDS) * 1_000_000
     plan = make_plan(options.seed, options.seconds, start_us)
-    context = ApiContext(f"http://127.0.0.1:{fleet.ports[0]}", await database.issue_token(), "default")
+    url = fleet.servers[0].url
+    assert url is not None
+    context = ApiContext(url, await database.issue_token(), "default")
     with ApiClient(context) as client:
         client.call("POST", "/schedules/bulk", body=schedule_bodies(plan))
     assert _now_us() < start_us, "the schedules were registered too late for their first firing"
@@ -139,8 +141,6 @@ def _describe(plan: ChaosPlan, facts: Facts, born: list[float], ended: list[floa
         p50, p90, p99, most = (f"{seconds:.3f}" for seconds in lag)
         print(f"{name + ' lag':>12}: p50 {p50} s, p90 {p90} s, p99 {p99} s, max {most} s")
     print(f"{'leaders':>12}: {', '.join(f'{term.epoch} {fleet.name_of(term.holder)}' for term in facts.terms)}")
-    for note in fleet.notes:
-        print(f"{'note':>12}: {note}")
     if plan.seconds < FULL_SECONDS:
         print(f"{'note':>12}: bars are those of {FULL_SECONDS} s in proportion; this run does not claim the full ones")
 

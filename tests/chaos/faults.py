@@ -45,6 +45,10 @@ class FaultInjector:
             self.done += self._database.crash(signal.SIGKILL if verb == "kill" else signal.SIGQUIT)
             print(told, flush=True)
             await self._database.start()
+        elif noun == "workers":
+            print(f"{told} ({fault.seconds} s)", flush=True)
+            self.done += 1
+            await asyncio.gather(*(link.deafen(fault.seconds) for link in self._fleet.links.values()))
         elif noun in {"leader", "server"}:
             victim = await self._server(fault, is_leader=noun == "leader")
             print(f"{told}: {victim.process_name} ({fault.seconds} s)", flush=True)
@@ -63,6 +67,10 @@ class FaultInjector:
         return _pick(self._fleet.servers, fault.share)
 
     async def _hit_worker(self, verb: str, noun: str, victim: Member, fault: Fault) -> None:
+        if verb == "cut":
+            self.done += 1
+            await self._fleet.links[victim.name].cut(fault.seconds)
+            return
         executors = victim.executors()
         if noun == "executor" and not executors:
             return

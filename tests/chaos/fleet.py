@@ -5,33 +5,34 @@ A process is started by its command line, as a user would. One that ends of its 
 
 import asyncio
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
 import psutil
 
 from tests.chaos.database import pid_of_holder
+from tests.chaos.links import Link
 from tests.support.waiting import loop_sleep, wait_until
 
 POLL_SECONDS = 0.05
 READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 40.0
 SLOTS = 64
+_READY = re.compile(rb'"url":"(http[^"]+)","event":"ready"')
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Member:
     """One place in the fleet. `generation` counts the processes that had it; each has its name and its file."""
 
-    def __init__(self, name: str, arguments: list[str], environment: Mapping[str, str], log_dir: Path) -> None:
+    def __init__(self, name: str, arguments: list[str], environment: dict[str, str], log_dir: Path) -> None:
         self.name = name
         self._arguments = arguments
-        self._environment = environment
+        self.environment = environment
         self._log_dir = log_dir
         self._process: subprocess.Popen[bytes] | None = None
         self.generation = 0
@@ -46,6 +47,12 @@ class Member:
     @property
     def log(self) -> Path:
         return self._log_dir / f"{self.process_name}.log"
+
+    @property
+    def url(self) -> str | None:
+        """Where a server answers, as it said itself; None until then."""
+        found = _READY.search(self.log.read_bytes())
+        return None if found is None else found[1].decode()
 
     @property
     def is_started(self) -> bool:
@@ -64,7 +71,7 @@ class Member:
     def start(self) -> None:
         self.generation += 1
         self.was_killed = False
-        environment = {**os.environ, **self._environment, "CHAOS_WORKER": self.process_name}
+        environment = {**os.environ, **self.environment, "CHAOS_WORKER": self.process_name}
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.chaos.member", *self._arguments],
@@ -99,8 +106,8 @@ class Member:
 class Fleet:
     """All members, and the keeper that starts them again.
 
-    `crashes` are ends with a traceback, which nothing excuses; `notes` are other ends that nobody asked for: a process
-    may refuse to start while its database is away.
+    `crashes` are ends that nobody asked for: a process waits for a database that is away. Each worker reaches its
+    database through a link of its own.
     """
 
     def __init__(self, database_url: str, root: Path, sources: Path) -> None:
@@ -112,14 +119,13 @@ class Fleet:
             "PYTHONPATH": os.pathsep.join([str(sources), str(REPOSITORY)]),
             "CHAOS_EFFECTS_DIR": str(self.effects_dir),
         }
-        self.ports = [_free_port() for _ in range(2)]
+        # Any free port, for each process anew: a number that was free a moment ago may be somebody else's now.
         self.servers = [
-            Member(f"server-{place}", ["server", "--port", str(port)], environment, self._log_dir)
-            for place, port in enumerate(self.ports, 1)
+            Member(f"server-{place}", ["server", "--port", "0"], environment, self._log_dir) for place in (1, 2)
         ]
         arguments = ["worker", "start", "--app", "tests.chaos.app:app", "--slots", str(SLOTS)]
-        self.workers = [Member(f"worker-{place}", arguments, environment, self._log_dir) for place in (1, 2)]
-        self.notes: list[str] = []
+        self.links = {f"worker-{place}": Link(database_url) for place in (1, 2)}
+        self.workers = [Member(name, arguments, dict(environment), self._log_dir) for name in self.links]
         self.crashes: list[str] = []
 
     def name_of(self, holder: str) -> str:
@@ -135,10 +141,12 @@ class Fleet:
         """Both servers, which make the schema; then, when they are ready, the workers."""
         for member in self.servers:
             member.start()
-        for port in self.ports:
-            url = f"http://127.0.0.1:{port}/api/v1/health/ready"
-            await wait_until(lambda url=url: _answers(url), READY_SECONDS_MAX, f"{url} is ready")
+        for member in self.servers:
+            await wait_until(lambda member=member: _is_ready(member), READY_SECONDS_MAX, f"{member.name} is ready")
         for member in self.workers:
+            link = self.links[member.name]
+            await link.open()
+            member.environment["ROTA_DATABASE_URL"] = link.url
             member.start()
 
     async def keep(self) -> None:
@@ -158,19 +166,20 @@ class Fleet:
             unruly += [problem for member in members if (problem := await _ended(member))]
         return unruly
 
-    def kill(self) -> None:
-        """Everything at once, for a run that is given up."""
+    async def close(self) -> None:
+        """What is still there at once, and the links."""
         for member in self.members:
             if member.is_started:
                 member.send(signal.SIGKILL)
+        for link in self.links.values():
+            await link.close()
 
     async def _keep(self, member: Member) -> None:
         while True:
             while member.exit_code is None:
                 await loop_sleep(POLL_SECONDS)
             if not member.was_killed:
-                ends = self.crashes if b"Traceback (most recent call last)" in member.log.read_bytes() else self.notes
-                ends.append(f"{member.process_name} ended by itself, exit code {member.exit_code}")
+                self.crashes.append(f"{member.process_name} ended by itself, exit code {member.exit_code}")
                 member.away_seconds = 1.0
             await loop_sleep(member.away_seconds)
             member.start()
@@ -187,17 +196,13 @@ async def _ended(member: Member) -> str | None:
     return f"{member.process_name} answered SIGTERM with exit code {member.exit_code}" if member.exit_code else None
 
 
-def _answers(url: str) -> bool:
+def _is_ready(member: Member) -> bool:
+    assert member.exit_code is None, f"{member.process_name} ended: {member.log.read_text()}"
+    url = member.url
     try:
-        return httpx.get(url, timeout=5).is_success
+        return url is not None and httpx.get(f"{url}/api/v1/health/ready", timeout=5).is_success
     except httpx.TransportError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _words(process: psutil.Process) -> list[str]:

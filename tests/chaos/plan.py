@@ -11,8 +11,11 @@ from tests.chaos.facts import PlannedTrigger
 
 FIRES_PER_SECOND = 200
 EVERY_US_MIN, EVERY_US_MAX = 1_000_000, 10_000_000
-FAULT_SPACING_SECONDS = 5.0
+FAULT_SPACING_SECONDS = 4.0
 FREEZE_SECONDS = (4.0, 8.0)
+# So that what was ended meanwhile is told while the next attempt, which the rescue began, is at work.
+CUT_SECONDS = (3.8, 5.2)
+DEAF_SECONDS = (0.3, 1.0)
 RETURN_SECONDS = (0.1, 2.0)
 
 FaultKind: TypeAlias = Literal[
@@ -23,6 +26,8 @@ FaultKind: TypeAlias = Literal[
     "kill worker",
     "freeze supervisor",
     "freeze worker",
+    "cut worker",
+    "deafen workers",
     "kill executor",
     "freeze executor",
     "end sessions",
@@ -38,14 +43,28 @@ _HAND: tuple[tuple[FaultKind, ...], ...] = (
     ("kill worker",),
     ("kill worker", "freeze worker"),
     ("freeze supervisor",),
+    ("cut worker",),
+    ("deafen workers",),
     ("kill executor", "freeze executor"),
     ("end sessions",),
     ("kill database", "restart database"),
 )
 
+_BOUNDS = {
+    "freeze": FREEZE_SECONDS,
+    "cut": CUT_SECONDS,
+    "deafen": DEAF_SECONDS,
+    "kill": RETURN_SECONDS,
+    "restart": RETURN_SECONDS,
+    "end": RETURN_SECONDS,
+}
+
 
 class Fault(Struct, frozen=True):
-    """`seconds` is how long it lasts: frozen, or away before it is started again. `share` picks victims, in [0, 1)."""
+    """`seconds` is how long it lasts: frozen, cut off, deaf, or away before it is started again.
+
+    `share` picks victims, in [0, 1).
+    """
 
     no: int
     at_seconds: float
@@ -86,7 +105,7 @@ def _faults(dice: random.Random, seconds: int) -> Iterator[Fault]:
             hand = [dice.choice(line) for line in _HAND]
             dice.shuffle(hand)
         kind = hand.pop()
-        bounds = FREEZE_SECONDS if kind.startswith("freeze") else RETURN_SECONDS
+        bounds = _BOUNDS[kind.partition(" ")[0]]
         yield Fault(no + 1, (no + 0.5) * FAULT_SPACING_SECONDS, kind, round(dice.uniform(*bounds), 2), dice.random())
 
 

@@ -25,12 +25,28 @@ BREAKAGES: dict[str, tuple[Breakage, ...]] = {
     "forgets-runs": (
         Breakage(
             f"{QUERIES}/triggers/apply_advances.sql",
-            "WHERE d.step IN (SELECT a.n FROM advanced a)",
-            "WHERE d.step IN (SELECT a.n FROM advanced a) AND random() > 0.0005",
+            "WHERE (d.step IN (SELECT a.n FROM advanced a)) IS TRUE",
+            "WHERE (d.step IN (SELECT a.n FROM advanced a)) IS TRUE AND random() > 0.0005",
         ),
     ),
     # Nobody takes back what dead workers held.
     "no-rescue": (Breakage(f"{QUERIES}/live_runs/find_lost.sql", " LIMIT $2\n", " LIMIT 0 * $2::bigint\n"),),
+    # Who settles an attempt need not hold its run any more.
+    "no-token": (
+        Breakage(f"{QUERIES}/live_runs/settle_batch.sql", "AND v.attempt_token = g.token", ""),
+        Breakage(f"{QUERIES}/live_runs/settle_batch.sql", "AND l.attempt_token = g.token", ""),
+        Breakage(
+            f"{QUERIES}/live_runs/settle_alike_successes.sql", "AND l.attempt_token = $2", "AND $2::bigint IS NOT NULL"
+        ),
+    ),
+    # A claim whose answer was lost is not looked for.
+    "no-looking": (
+        Breakage(
+            "rota/worker/claiming.py",
+            "async def give_back_forgotten(self) -> None:\n",
+            "async def give_back_forgotten(self) -> None:\n        return\n",
+        ),
+    ),
     # A take-over keeps the epoch.
     "same-epoch": (Breakage(f"{QUERIES}/leases/acquire_if_free.sql", "epoch = l.epoch + 1", "epoch = l.epoch"),),
     # Handlers of a worker whose lease has ended go on.
