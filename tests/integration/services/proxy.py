@@ -12,8 +12,7 @@ class Proxy:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._is_open = asyncio.Event()
-        self._is_open.set()
+        self._way = _open_way()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -26,11 +25,16 @@ class Proxy:
         return urlunsplit(parts._replace(netloc=f"{user_info}@127.0.0.1:{port}", query=""))
 
     def swallow(self) -> None:
-        self._is_open.clear()
+        self._way.clear()
 
-    def heal(self) -> None:
-        """What was swallowed meanwhile comes through late, as after a partition."""
-        self._is_open.set()
+    def heal(self, *, for_old_sessions: bool) -> None:
+        """What was swallowed comes through late, as after a partition; or old sessions lead nowhere for ever, as after
+        a firewall has forgotten them.
+        """
+        if for_old_sessions:
+            self._way.set()
+        else:
+            self._way = _open_way()
 
     async def close(self) -> None:
         if self._server is not None:
@@ -43,23 +47,30 @@ class Proxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        socket_dir = parse_qs(urlsplit(self._url).query)["host"][0]
+        socket_dir, way = parse_qs(urlsplit(self._url).query)["host"][0], self._way
         try:
-            await self._is_open.wait()
+            await way.wait()
             back_reader, back_writer = await asyncio.open_unix_connection(f"{socket_dir}/.s.PGSQL.5432")
-            await asyncio.gather(self._pump(reader, back_writer), self._pump(back_reader, writer))
+            await asyncio.gather(_pump(reader, back_writer, way), _pump(back_reader, writer, way))
         except OSError:
             writer.close()
         finally:
             self._tasks.discard(task)
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        try:
-            while data := await source.read(CHUNK_BYTES):
-                await self._is_open.wait()
-                sink.write(data)
-                await sink.drain()
-            await self._is_open.wait()
-        finally:
-            with contextlib.suppress(OSError):
-                sink.close()
+
+def _open_way() -> asyncio.Event:
+    way = asyncio.Event()
+    way.set()
+    return way
+
+
+async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, way: asyncio.Event) -> None:
+    try:
+        while data := await source.read(CHUNK_BYTES):
+            await way.wait()
+            sink.write(data)
+            await sink.drain()
+        await way.wait()
+    finally:
+        with contextlib.suppress(OSError):
+            sink.close()

@@ -59,8 +59,11 @@ async def test_when_all_sessions_are_ended_at_once_somebody_leads_on(
     assert [each.process.poll() for each in leaders] == [None, None, None]
 
 
-async def test_a_leader_in_a_black_hole_is_followed_knows_it_and_can_lead_again(office: Office, proxy: Proxy) -> None:
-    """Nothing is refused and nothing is closed: only time-outs tell. What was swallowed comes through late."""
+@pytest.mark.parametrize("for_old_sessions", [True, False])
+async def test_a_leader_in_a_black_hole_is_followed_knows_it_and_can_lead_again(
+    office: Office, proxy: Proxy, *, for_old_sessions: bool
+) -> None:
+    """Nothing is refused and nothing is closed: only time-outs tell."""
     schedule = await office.schedule(EVERY_SECOND)
     first = office.leader("first", url=await proxy.start())
     await first.says("leads")
@@ -73,7 +76,7 @@ async def test_a_leader_in_a_black_hole_is_followed_knows_it_and_can_lead_again(
     await second.says("leads 2")
     assert_every_second_once(await office.wait_more_runs(schedule, 6))
 
-    proxy.heal()
+    proxy.heal(for_old_sessions=for_old_sessions)
     assert_every_second_once(await office.wait_more_runs(schedule, 2))
     second.end()
     # Not only that it says so: it acts.
@@ -92,7 +95,7 @@ async def test_a_replica_that_starts_in_a_black_hole_stands_by_when_it_is_out(of
     await office.wait_runs(schedule, 3)
     assert second.lines() == []
 
-    proxy.heal()
+    proxy.heal(for_old_sessions=False)
     await second.says("stands by")
     first.end()
     await second.says("leads")
