@@ -52,7 +52,7 @@ class Proxy:
             await way.wait()
             back_reader, back_writer = await asyncio.open_unix_connection(f"{socket_dir}/.s.PGSQL.5432")
             await asyncio.gather(_pump(reader, back_writer, way), _pump(back_reader, writer, way))
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             writer.close()
         finally:
             self._tasks.discard(task)

@@ -1,15 +1,19 @@
 """Leaders whose way to the database is cut: sessions are ended, or packets vanish without a word."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
 
+from rota.storage.postgres.connections import open_connection
 from rota.storage.postgres.driver import Connection
-from tests.integration.services.conftest import Office
+from rota.storage.postgres.logins import Login
+from rota.storage.postgres.wakeups import PostgresWakeups
+from tests.integration.services.conftest import CLOCK, Office
 from tests.integration.services.proxy import Proxy
 from tests.integration.services.test_leaders import EVERY_SECOND, assert_every_second_once
 from tests.support.postgres import ClonedDatabase
-from tests.support.waiting import wait_until
+from tests.support.waiting import loop_sleep, wait_until
 
 END_SESSIONS = """
 SELECT count(pg_terminate_backend(pid))
@@ -101,3 +105,35 @@ async def test_a_replica_that_starts_in_a_black_hole_stands_by_when_it_is_out(of
     await second.says("leads")
     assert_every_second_once(await office.wait_more_runs(schedule, 2))
     await office.journal.assert_one_leader_at_a_time()
+
+
+async def test_wakeups_are_heard_again_where_the_listening_session_leads_nowhere(
+    database: ClonedDatabase, proxy: Proxy
+) -> None:
+    """The session is never closed; that an announcement is not answered tells."""
+    url = await proxy.start()
+    cut_off, other = wakeups_over(url), wakeups_over(database.urls.service)
+    tasks = [asyncio.create_task(each.run()) for each in (cut_off, other)]
+    for each in (cut_off, other):
+        await asyncio.wait_for(each.listening.wait(), 10)
+    woken = cut_off.subscribe("queue:default")
+    proxy.swallow()
+    proxy.heal(for_old_sessions=False)
+    cut_off.announce("anything")
+    await wait_until(lambda: not cut_off.listening.is_set(), 20.0, "it gives the session up")
+    await asyncio.wait_for(cut_off.listening.wait(), 20)
+
+    woken.clear()
+    other.announce("queue:default")
+    await asyncio.wait_for(woken.wait(), 10)
+    assert woken.is_set()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def wakeups_over(url: str) -> PostgresWakeups:
+    async def connect() -> Connection:
+        return await open_connection(url, Login.SERVICE, application_name="test wake-ups", sleep=loop_sleep)
+
+    return PostgresWakeups(connect, CLOCK)

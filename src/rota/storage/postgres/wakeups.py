@@ -22,7 +22,8 @@ _NOTIFY_TOPICS = query("wakeups/notify_topics")
 CHANNEL = "rota_wakeups"
 GATHER_SECONDS = 0.003
 PING_SECONDS = 30.0
-"""A connection that died without a word is found out by then."""
+"""A connection that died without a word is found out by then, or by what is sent: without an answer it is given up."""
+ANSWER_SECONDS_MAX = 3.0
 LAST_SECONDS_MAX = 0.3
 RECONNECT_FIRST_SECONDS = 0.1
 RECONNECT_SECONDS_MAX = 5.0
@@ -105,7 +106,7 @@ class PostgresWakeups:
         topics = sorted(self._pending)
         self._pending.clear()
         self._is_sending = True
-        await connection.execute(_NOTIFY_TOPICS, topics)
+        await connection.execute(_NOTIFY_TOPICS, topics, timeout=ANSWER_SECONDS_MAX)
         self._is_sending = False
 
     async def _send_last(self, connection: Connection) -> None:
