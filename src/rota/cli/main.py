@@ -13,6 +13,7 @@ import rota
 from rota.cli.backup import backup, restore
 from rota.cli.event import events
 from rota.cli.importing import imports
+from rota.cli.lock import locks
 from rota.cli.logs import show_logs
 from rota.cli.manifest import apply_manifest, diff_manifest
 from rota.cli.output import OutputForm, Printer
@@ -42,6 +43,7 @@ for _name, _group in {
     "run": runs,
     "worker": workers,
     "event": events,
+    "lock": locks,
     "tenant": tenants,
     "token": tokens,
     "import": imports,
