@@ -8,7 +8,7 @@ from urllib.parse import quote
 import typer
 
 from rota.cli.output import Column, field
-from rota.cli.session import Session, show_listing, with_session
+from rota.cli.session import Session, naming_flags, show_listing, with_session
 from rota.domain.errors import invalid_input
 from rota.domain.problems import FieldProblem
 
@@ -55,7 +55,9 @@ def run_command(
     from rota.composition.lock_run import LockRunOptions, run_under_lock
 
     options = LockRunOptions(name, holder or f"{socket.gethostname()}:{os.getpid()}", ttl, wait)
-    raise typer.Exit(run_under_lock(session.client, options, command))
+    with naming_flags({"ttl_seconds": "--ttl", "wait_seconds": "--wait"}, {}):
+        code = run_under_lock(session.client, options, command)
+    raise typer.Exit(code)
 
 
 @locks.command("list")
