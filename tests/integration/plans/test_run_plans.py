@@ -123,7 +123,10 @@ async def test_hot_statements_read_no_more_than_their_batch(
         **over(await reads(service_pool, "live_runs/claim_batch", *claim_arguments("default")), 3 * LIMIT + FEW),
         **over(await reads(service_pool, "live_runs/claim_batch", *claim_arguments("default", "b")), 4 * LIMIT + FEW),
         **over(
-            await reads(service_pool, "live_runs/claim_plain_batch", LIVE_WORKER, "default", LIMIT), 3 * LIMIT + FEW
+            await reads(
+                service_pool, "live_runs/claim_plain_batch", LIVE_WORKER, "default", LIMIT, [None], [None], None
+            ),
+            3 * LIMIT + FEW,
         ),
         **over(
             await reads(service_pool, "live_runs/settle_alike_successes", *await alike_arguments(service_pool)),

@@ -17,6 +17,7 @@ from rota.domain.ids import AttemptToken, RunId, TenantId, WorkerId
 from rota.domain.run import ClaimedRun, LogLine, Settlement
 from rota.ports.run_store import HeldRun, LostAttempt, SettleResult
 from rota.storage.postgres.driver import Pool, Row
+from rota.storage.postgres.look_floors import Look, LookFloors
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.run_rows import claimed_of_row, optional_worker, plain_claim_of_row, sparse, uniform
 from rota.storage.postgres.single_statements import SingleStatements
@@ -43,13 +44,12 @@ class PostgresRunClaims:
 
     def __init__(self, service_pool: Pool, *, pooled_by_transaction: bool = False) -> None:
         self._statements = SingleStatements(service_pool, pooled_by_transaction=pooled_by_transaction)
+        self._floors: dict[str, LookFloors] = {}
 
     async def claim_batch(self, worker_id: WorkerId, queues: Sequence[str], limit: int) -> tuple[ClaimedRun, ...]:
         claimed: list[_Claimed] = []
         if len(queues) == 1:
-            rows = await self._statements.fetch("claiming runs", _CLAIM_PLAIN_BATCH, worker_id, queues[0], limit)
-            if not rows:
-                raise _lease_ended(worker_id)
+            rows = await self._look_plainly(worker_id, queues[0], limit)
             found = [plain_claim_of_row(row, rows[0]["claimed_at"], queues[0]) for row in rows[1:]]
             if not rows[0]["met_serial"]:
                 return tuple(found)
@@ -126,6 +126,27 @@ class PostgresRunClaims:
             [storable_text(line.stream) for line in lines],
             [storable_text(line.text) for line in lines],
         )
+
+    async def _look_plainly(self, worker_id: WorkerId, queue: str, limit: int) -> list[Row]:
+        """One row that tells of the look, and those that it claimed."""
+        floors = self._floors.setdefault(queue, LookFloors())
+        rows = await self._statements.fetch(
+            "claiming runs",
+            _CLAIM_PLAIN_BATCH,
+            worker_id,
+            queue,
+            limit,
+            floors.due_at,
+            floors.run_ids,
+            floors.full_again_at,
+        )
+        if not rows:
+            raise _lease_ended(worker_id)
+        head, last = rows[0], rows[-1]
+        if not head["met_serial"]:
+            stopped_at = (last["priority"], last["due_at"], last["run_id"]) if len(rows) > limit else None
+            floors.note(Look(head["claimed_at"], head["is_full"], head["entries_count"] - len(rows) + 1, stopped_at))
+        return rows
 
     async def _look_on(self, worker_id: WorkerId, queues: Sequence[str], limit: int, claimed: list["_Claimed"]) -> None:
         """Adds to what is claimed until there is nothing more to find, past runs that wait for a turn."""

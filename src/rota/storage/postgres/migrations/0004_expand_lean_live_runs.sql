@@ -2,9 +2,12 @@
 -- The previous version goes on beside it; what it looks up by a run's id alone in live_runs takes longer until it is gone.
 
 -- A live run has an entry in the index of the state that it is in, and none in the other: claiming it writes one, not two.
--- Each of them says that a run is there once.
+-- Each of them says that a run is there once. Their conditions differ from those of live_runs_held and live_runs_claimable,
+-- so that a statement says which of two indexes can serve it: while a table is young, the planner cannot tell.
 CREATE UNIQUE INDEX live_runs_queued ON scheduler.live_runs (tenant_id, run_id) WHERE state = 'queued';
-CREATE UNIQUE INDEX live_runs_running ON scheduler.live_runs (run_id) WHERE state = 'running';
+CREATE UNIQUE INDEX live_runs_running ON scheduler.live_runs (run_id) WHERE worker_id IS NOT NULL;
+-- What a worker is to be told: a look through all that it holds would pass what it held, too.
+CREATE INDEX live_runs_to_cancel ON scheduler.live_runs (worker_id, run_id) WHERE cancel_requested_at IS NOT NULL;
 ALTER TABLE scheduler.live_runs DROP CONSTRAINT live_runs_pkey;
 DROP INDEX scheduler.live_runs_by_tenant;
 
@@ -30,7 +33,7 @@ SELECT r.id, r.tenant_id, r.schedule_id, r.trigger_id, r.schedule_version, r.fir
         WHERE q.tenant_id = r.tenant_id AND q.run_id = r.id AND q.state = 'queued' AND r.state = 'queued'
         UNION ALL
        SELECT * FROM scheduler.live_runs w
-        WHERE w.tenant_id = r.tenant_id AND w.run_id = r.id AND w.state = 'running' AND r.state = 'queued') AS l ON true;
+        WHERE w.tenant_id = r.tenant_id AND w.run_id = r.id AND w.worker_id IS NOT NULL AND r.state = 'queued') AS l ON true;
 GRANT SELECT ON scheduler.run_records TO rota_api, rota_service;
 
 -- As in 0002, but by the places of the rows: who holds a turn is the only one to change what is parked behind it, so that

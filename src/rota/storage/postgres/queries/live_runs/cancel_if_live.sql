@@ -5,7 +5,7 @@ WITH held AS MATERIALIZED (
     SELECT l.run_id, l.tenant_id, l.schedule_id, l.state, l.attempts_count, l.is_serial, l.is_parked
       FROM scheduler.live_runs l
      WHERE (l.state = 'queued' AND l.tenant_id = $1 AND l.run_id = $2)
-        OR (l.state = 'running' AND l.tenant_id = $1 AND l.run_id = $2)
+        OR (l.worker_id IS NOT NULL AND l.tenant_id = $1 AND l.run_id = $2)
        FOR UPDATE
 ), clock AS MATERIALIZED (
     SELECT scheduler.current_time() AS now FROM (SELECT count(*) FROM held) AS locked
@@ -14,7 +14,7 @@ WITH held AS MATERIALIZED (
      USING held h
      WHERE h.state = 'queued'
        AND ((l.state = 'queued' AND l.tenant_id = $1 AND l.run_id = $2)
-            OR (l.state = 'running' AND l.tenant_id = $1 AND l.run_id = $2))
+            OR (l.worker_id IS NOT NULL AND l.tenant_id = $1 AND l.run_id = $2))
     RETURNING h.*
 ), marked AS (
     UPDATE scheduler.live_runs l
@@ -23,7 +23,7 @@ WITH held AS MATERIALIZED (
      CROSS JOIN clock c
      WHERE h.state = 'running'
        AND ((l.state = 'queued' AND l.tenant_id = $1 AND l.run_id = $2)
-            OR (l.state = 'running' AND l.tenant_id = $1 AND l.run_id = $2))
+            OR (l.worker_id IS NOT NULL AND l.tenant_id = $1 AND l.run_id = $2))
 ), called AS MATERIALIZED (
     SELECT count(*)
       FROM (SELECT array_agg(h.schedule_id) AS schedules

@@ -4,7 +4,7 @@ SELECT count(*)
  CROSS JOIN LATERAL (
        SELECT * FROM scheduler.run_records b WHERE b.tenant_id = l.tenant_id AND b.id = l.run_id OFFSET 0) AS r
  WHERE l.tenant_id = $1
-   AND l.state = 'running'
+   AND l.worker_id IS NOT NULL
    AND r.state = $5
    AND ($2::timestamptz IS NULL OR r.created_at > $2)
    AND ($3::text IS NULL OR r.target ->> 'task' = $3)

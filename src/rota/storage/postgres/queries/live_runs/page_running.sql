@@ -8,7 +8,7 @@ SELECT r.id::text AS id, r.tenant_id, r.schedule_id::text AS schedule_id, r.trig
  CROSS JOIN LATERAL (
        SELECT * FROM scheduler.run_records b WHERE b.tenant_id = l.tenant_id AND b.id = l.run_id OFFSET 0) AS r
  WHERE l.tenant_id = $1
-   AND l.state = 'running'
+   AND l.worker_id IS NOT NULL
    AND r.state = $5
    AND l.run_id < coalesce($7::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
    AND ($2::timestamptz IS NULL OR r.created_at > $2)

@@ -1,7 +1,8 @@
--- Ends attempts that succeeded alike under one token, as settle_batch does: what a worker claimed at once and what returned
--- nothing to tell apart. The common case, for which a short statement costs half.
+-- Ends attempts, each under its token, as settle_batch does: those that succeeded alike under one token, which is what a worker
+-- claimed at once and what returned nothing to tell apart. The common case, for which a short statement costs half.
 -- service: a worker serves all tenants.
 -- $1 are the ids in their order, so that two settlers do not deadlock; $5 and $6 the first and the last of them.
+-- What is claimed has a worker: said in this way, no index but that of claimed runs can serve, whatever is expected.
 -- It answers with the ids that it accepted, unless these are all, and with the queues in which a run now may have a turn.
 WITH clock AS MATERIALIZED (
     SELECT scheduler.current_time() AS now
@@ -9,7 +10,7 @@ WITH clock AS MATERIALIZED (
     DELETE FROM scheduler.live_runs l
      WHERE l.run_id = ANY ($1::uuid[])
        AND l.attempt_token = $2
-       AND l.state = 'running'
+       AND l.worker_id IS NOT NULL
     RETURNING l.run_id, l.tenant_id, l.schedule_id, l.worker_id, l.started_at, l.attempts_count, l.is_serial
 ), alike AS MATERIALIZED (
     SELECT m.tenant_id, m.worker_id, m.started_at, m.attempts_count, array_agg(m.run_id) AS run_ids

@@ -23,7 +23,7 @@ WITH given AS MATERIALIZED (
            SELECT * FROM scheduler.live_runs v
             WHERE v.run_id = g.run_id
               AND v.attempt_token = g.token
-              AND v.state = 'running'
+              AND v.worker_id IS NOT NULL
               FOR UPDATE) AS l
 ), clock AS MATERIALIZED (
     SELECT scheduler.current_time() AS now FROM (SELECT count(*) FROM held) AS locked
@@ -39,7 +39,7 @@ WITH given AS MATERIALIZED (
       FROM held h
      CROSS JOIN clock c
      WHERE l.run_id = h.run_id
-       AND l.state = 'running'
+       AND l.worker_id IS NOT NULL
        AND NOT h.is_cancelled
     RETURNING h.n, h.run_id, h.verb, h.outcome, h.reason, h.result, h.error, h.dead_letter, h.verb <> 'give_back' AS counts,
               h.tenant_id, h.schedule_id, h.worker_id, h.started_at, h.attempts_count, l.is_serial
@@ -48,7 +48,7 @@ WITH given AS MATERIALIZED (
      USING (SELECT * FROM given ORDER BY run_id) AS g
      WHERE l.run_id = g.run_id
        AND l.attempt_token = g.token
-       AND l.state = 'running'
+       AND l.worker_id IS NOT NULL
        AND (g.verb IN ('succeed', 'fail', 'cancel') OR g.n IN (SELECT h.n FROM held h WHERE h.is_cancelled))
     RETURNING g.n, g.run_id, CASE WHEN g.verb IN ('succeed', 'fail') THEN g.verb ELSE 'cancel' END AS verb,
               g.outcome, g.reason, g.result, g.error, g.dead_letter, g.verb <> 'give_back' AS counts,

@@ -13,7 +13,7 @@ SELECT CASE WHEN l.state = 'queued' AND l.attempts_count = 0 AND l.due_at > c.no
         SELECT w.state, w.attempts_count, w.due_at
           FROM scheduler.live_runs w
          WHERE w.tenant_id = $1
-           AND w.state = 'running') AS l
+           AND w.worker_id IS NOT NULL) AS l
  CROSS JOIN clock c
  GROUP BY 1
  UNION ALL

@@ -40,7 +40,6 @@ SELECT extract(epoch FROM w.due_at - r.now)::float8 AS next_due_in_seconds,
        ARRAY(SELECT l.run_id::text
                FROM scheduler.live_runs l
               WHERE l.worker_id = $1
-                AND l.state = 'running'
                 AND l.cancel_requested_at IS NOT NULL
               ORDER BY l.run_id) AS cancel_run_ids
   FROM renewed r

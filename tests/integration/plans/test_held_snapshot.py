@@ -1,0 +1,88 @@
+"""A snapshot that is held open keeps the server from removing what was claimed: looks do not pass it each time."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from rota.domain.ids import TenantId, WorkerId
+from rota.domain.policies import RunPolicy
+from rota.domain.run import RunDraft, Settlement
+from rota.domain.targets import TaskTarget
+from rota.domain.tenancy import AuditEntry
+from rota.storage.postgres.driver import Connection, Pool
+from rota.storage.postgres.look_floors import PASSED_IN_VAIN_MAX
+from rota.storage.postgres.run_claims import PostgresRunClaims
+from rota.storage.postgres.run_intake import PostgresRunIntake
+from tests.integration.plans.crowd import LIVE_WORKER
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.both_engines, pytest.mark.timeout(120)]
+
+TENANT = TenantId("acme")
+WORKER = WorkerId(LIVE_WORKER)
+BATCH = 1_000
+BATCHES_COUNT = 24
+
+
+@pytest.fixture
+async def held_snapshot(owner_pool: Pool) -> AsyncGenerator[None]:
+    async with owner_pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        await connection.fetchval("SELECT count(*) FROM scheduler.tenants")
+        yield
+
+
+async def enqueue(api_pool: Pool, count: int) -> None:
+    drafts = [RunDraft(TENANT, TaskTarget("noop"), RunPolicy())] * count
+    await PostgresRunIntake(api_pool).enqueue(TENANT, drafts, AuditEntry("test", "enqueue", "run", ""))
+
+
+async def entries_passed(admin: Connection) -> int:
+    await admin.execute("SELECT pg_stat_clear_snapshot()")
+    count: int = await admin.fetchval(
+        "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'live_runs_claimable'"
+    )
+    return count
+
+
+async def told(service_pool: Pool) -> None:
+    """Makes the server count what the session has done so far."""
+    await service_pool.execute("SELECT pg_stat_force_next_flush()")
+
+
+async def test_the_queue_is_not_slowed_and_what_is_given_back_is_found(
+    admin_connection: Connection, service_pool: Pool, api_pool: Pool, held_snapshot: None
+) -> None:
+    await admin_connection.execute(
+        "INSERT INTO scheduler.tenants (id, name, created_by) VALUES ('acme', 'Acme', 'test')"
+    )
+    await admin_connection.execute(
+        "INSERT INTO scheduler.workers (id, name, state, queues, slots, tasks, hostname, pid, version, started_at,"
+        " heartbeat_at, lease_expires_at)"
+        " VALUES ($1, 'w', 'active', '{default}', 1000, '{}', 'h', 1, '0', now(), now(), now() + interval '1 day')",
+        WORKER,
+    )
+    claims = PostgresRunClaims(service_pool)
+    for _ in range(BATCHES_COUNT):
+        await enqueue(api_pool, BATCH)
+    (first, *others) = await claims.claim_batch(WORKER, ["default"], BATCH)
+    await claims.settle_batch([Settlement(run.run_id, run.token, "succeed", "succeeded") for run in others])
+    passed: list[int] = []
+    for _ in range(BATCHES_COUNT - 2):
+        await told(service_pool)
+        before = await entries_passed(admin_connection)
+        claimed = await claims.claim_batch(WORKER, ["default"], BATCH)
+        await told(service_pool)
+        passed.append(await entries_passed(admin_connection) - before)
+        assert len(claimed) == BATCH
+        await claims.settle_batch([Settlement(run.run_id, run.token, "succeed", "succeeded") for run in claimed])
+
+    # A few looks are full all the same.
+    assert sorted(passed[BATCHES_COUNT // 2 :])[2] <= BATCH + PASSED_IN_VAIN_MAX
+
+    assert await claims.give_back_batch([first]) == 1
+
+    async def is_found() -> bool:
+        return first.run_id in {run.run_id for run in await claims.claim_batch(WORKER, ["default"], 1)}
+
+    await wait_until(is_found, what="what was given back")
