@@ -3,16 +3,12 @@
 A server of its own with its default, durable settings; each run is one batch for a tenant of its own.
 """
 
-import argparse
-import asyncio
-import json
-import statistics
-import sys
-import tempfile
 import time
+from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 
+from bench.harness.database import embedded_server
+from bench.harness.rows import Extent, Row, measurement, row
 from rota.adapters.system_clock import SystemClock
 from rota.adapters.system_ids import SystemIds
 from rota.domain.event import EventDraft
@@ -24,21 +20,18 @@ from rota.domain.tenancy import AuditEntry, Tenant
 from rota.domain.triggers import CronTrigger
 from rota.ports.schedule_store import ScheduleChange
 from rota.storage.postgres.connections import open_pool
-from rota.storage.postgres.embedded import EmbeddedPostgres
 from rota.storage.postgres.logins import DatabaseOptions, DatabaseUrls, Login, resolve_urls
 from rota.storage.postgres.migrator import Migrator
 from rota.storage.postgres.schedules import PostgresScheduleStore
 from rota.storage.postgres.tenants import PostgresTenantStore
 
-PER_SECOND_MIN = 10_000
 BATCH = 10_000
-RUNS = 5
 AUDIT = AuditEntry("bench", "apply", "schedule", "")
 
 ids = SystemIds()
 
 
-def made_batch(tenant_id: TenantId, now: datetime) -> tuple[list[Schedule], ScheduleChange]:
+def made_batch(tenant_id: TenantId, now: datetime, count: int) -> tuple[list[Schedule], ScheduleChange]:
     schedules = [
         Schedule(
             id=ScheduleId(ids.new_id()),
@@ -54,13 +47,13 @@ def made_batch(tenant_id: TenantId, now: datetime) -> tuple[list[Schedule], Sche
             updated_at=now,
             updated_by="bench",
         )
-        for number in range(BATCH)
+        for number in range(count)
     ]
     events = tuple(EventDraft("ScheduleCreated", tenant_id, item.id, "bench") for item in schedules)
     return schedules, ScheduleChange(events, AUDIT)
 
 
-async def measure(urls: DatabaseUrls) -> list[float]:
+async def register(urls: DatabaseUrls, extent: Extent) -> list[float]:
     """Schedules per second of each run; the first batch only warms up."""
     clock = SystemClock()
     await Migrator(urls, sleep=clock.sleep).migrate()
@@ -69,35 +62,23 @@ async def measure(urls: DatabaseUrls) -> list[float]:
     schedules, tenants = PostgresScheduleStore(api), PostgresTenantStore(service)
     now = datetime.fromisoformat(await schedules.clock())
     per_second: list[float] = []
-    for run in range(RUNS + 1):
+    for run in range(extent.rounds + 1):
         tenant_id = TenantId(f"tenant-{run}")
         await tenants.create(Tenant(tenant_id, tenant_id, now, "bench"), AUDIT)
-        batch, change = made_batch(tenant_id, now)
+        batch, change = made_batch(tenant_id, now, extent.count(BATCH))
         started = time.perf_counter()
         await schedules.insert_many(tenant_id, batch, change)
-        per_second.append(BATCH / (time.perf_counter() - started))
+        per_second.append(len(batch) / (time.perf_counter() - started))
     await api.close()
     await service.close()
     return per_second[1:]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print the rows for make bench")
-    wanted = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="rota-bench-") as directory:
-        server = EmbeddedPostgres(Path(directory), new_secret=ids.new_secret)
-        try:
-            runs = asyncio.run(measure(resolve_urls(DatabaseOptions(url=server.start()))))
-        finally:
-            server.stop()
-    value = statistics.median(runs)
-    row = {"name": "schedules_registered_in_bulk", "value": value, "unit": "schedules/s", "runs": runs}
-    if wanted.json:
-        print(json.dumps([row]))
-    print(f"{row['name']}: {value:,.0f} {row['unit']} (at least {PER_SECOND_MIN:,})", file=sys.stderr)
-    return 0 if value >= PER_SECOND_MIN else 1
+async def measure(extent: Extent) -> Sequence[Row]:
+    async with embedded_server() as server, server.fresh() as database:
+        runs = await register(resolve_urls(DatabaseOptions(url=server.url_of(database))), extent)
+    return [row("schedules_registered_in_bulk", "schedules/s", runs)]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    measurement(__doc__, measure)

@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from bench._leading_server import leading_server
 from bench.firing import fire
 from bench.harness.database import Server, embedded_server
+from bench.harness.leading_server import leading_server
 from bench.harness.rows import Extent, Row, measurement, row, say
 from bench.harness.systems import PEERS, System, SystemFailed, only_installed
 
@@ -38,9 +38,9 @@ async def measure(extent: Extent) -> Sequence[Row]:
     async with embedded_server() as server, leading_server() as leader:
         await fire(leader, "warm-up ", count, 1.0)
         for number in range(extent.rounds):
-            lags, _, _ = await fire(leader, f"round {number} ", count, 0.0)
-            ours.append(lags[-1])
-            say(f"round {number + 1}: rota: {lags[-1]:.2f} s")
+            fired = await fire(leader, f"round {number} ", count, 0.0)
+            ours.append(fired.lags[-1])
+            say(f"round {number + 1}: rota: {ours[-1]:.2f} s")
             for one in peers:
                 if number == 0 or one is not APSCHEDULER4:
                     theirs[one.name].append(await handed_over(server, one, count))

@@ -11,6 +11,7 @@ from rota.domain.schedule import Schedule
 from rota.domain.triggers import CronTrigger
 from rota.ports.schedule_store import ScheduleFilter
 from rota.ports.tenant_store import EventFilter
+from rota.storage.page_cursor import encode_cursor
 from tests.contract.records import ACME, GLOBEX, audit, change, new_id, rich_schedule, schedule, trigger
 from tests.contract.stores import START, Stores
 
@@ -241,13 +242,48 @@ async def test_offset_and_cursor_walk_the_same_list(stores: Stores) -> None:
     assert [page.total_count for page in (first, second, third)] == [10, 10, 10]
 
 
+async def test_a_walk_by_cursor_counts_once(stores: Stores) -> None:
+    await stored(stores, *(schedule(f"s{number}") for number in range(5)))
+    first = await stores.schedules.page(ACME, EVERY, PageRequest(limit=2))
+    await stored(stores, schedule("s1b"))
+    second = await stores.schedules.page(ACME, EVERY, PageRequest(limit=2, cursor=first.next_cursor))
+    again = await stores.schedules.page(ACME, EVERY, PageRequest(limit=2))
+
+    assert [item.name for item in second.items] == ["s1b", "s2"]
+    assert (first.total_count, second.total_count, again.total_count) == (5, 5, 6)
+
+
+async def test_counting_ends_where_nobody_needs_to_know_more(stores: Stores) -> None:
+    paused = [schedule(f"p{number}", enabled=False) for number in range(3)]
+    await stored(stores, *(schedule(f"s{number}") for number in range(5)), *paused)
+    counts = {
+        (where.enabled, count_max): (await stores.schedules.page(ACME, where, PageRequest(1, count_max=count_max)))
+        for where in (EVERY, ScheduleFilter(enabled=True), ScheduleFilter(enabled=False))
+        for count_max in (None, 2, 100)
+    }
+
+    found = {key: page.total_count for key, page in counts.items()}
+    assert [found[enabled, None] for enabled in (None, True, False)] == [8, 5, 3]
+    assert [found[enabled, 2] for enabled in (None, True, False)] == [2, 2, 2]
+    assert [found[enabled, 100] for enabled in (None, True, False)] == [8, 5, 3]
+    assert all(page.has_more for page in counts.values())
+
+
 async def test_an_empty_page_still_has_its_total(stores: Stores) -> None:
     await stored(stores, schedule("a"))
     page = await stores.schedules.page(ACME, EVERY, PageRequest(offset=5))
     assert (page.items, page.total_count, page.offset, page.has_more) == ((), 1, 5, False)
 
 
-@pytest.mark.parametrize("cursor", ["", "nonsense", "é", "WyJhIl0", "WyJhIiwieCJd", "WyJhIiwieCJd=="])
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        *("", "nonsense", "é", "WyJhIl0", "WyJhIiwieCJd", "WyJhIiwieCJd=="),
+        encode_cursor("s1", "00000000-0000-7000-8000-000000000001"),
+        encode_cursor("-1", "s1", "00000000-0000-7000-8000-000000000001"),
+        encode_cursor("9" * 16, "s1", "00000000-0000-7000-8000-000000000001"),
+    ],
+)
 async def test_a_foreign_cursor_is_refused(stores: Stores, cursor: str) -> None:
     with pytest.raises(DomainError) as refused:
         await stores.schedules.page(ACME, EVERY, PageRequest(cursor=cursor))

@@ -23,6 +23,8 @@ from rota.ports.schedule_store import ScheduleFilter, ScheduleStore
 from rota.ports.worker_store import WorkerStore
 
 SCHEDULES_SHOWN_MAX = 100
+# Counting a million at every glance would be most of a server's work. More than these are "10000+".
+SCHEDULES_COUNTED_MAX = 10_000
 RUNS_SHOWN_MAX = 40
 STRIP_LENGTH_MAX = 12
 FIRES_PREVIEWED = 8
@@ -95,10 +97,12 @@ class Pages:
         """Cards, schedules with their latest runs, recent runs."""
         now = await self._now()
         schedules = await self._ports.schedules.page(
-            who.tenant_id, ScheduleFilter(), PageRequest(limit=SCHEDULES_SHOWN_MAX)
+            who.tenant_id, ScheduleFilter(), PageRequest(limit=SCHEDULES_SHOWN_MAX, count_max=SCHEDULES_COUNTED_MAX)
         )
         ids = [schedule.id for schedule in schedules.items]
-        paused = await self._ports.schedules.page(who.tenant_id, ScheduleFilter(enabled=False), PageRequest(limit=1))
+        paused = await self._ports.schedules.page(
+            who.tenant_id, ScheduleFilter(enabled=False), PageRequest(limit=1, count_max=SCHEDULES_COUNTED_MAX)
+        )
         workers = await self._ports.workers.list_recent(WORKERS_SHOWN_MAX) if who.role == "platform_admin" else ()
         shown, _ = await self._runs(who, RunFilter())
         return self.render(
@@ -108,6 +112,7 @@ class Pages:
             schedules=schedules.items,
             schedules_count=schedules.total_count,
             paused_count=paused.total_count,
+            counted_max=SCHEDULES_COUNTED_MAX,
             latest=await self._ports.runs.latest_of_schedules(who.tenant_id, ids, STRIP_LENGTH_MAX),
             shown=shown,
             counts=defaultdict(int, await self._ports.runs.count_by_state(who.tenant_id, CARDS_HOURS)),

@@ -47,7 +47,7 @@ class ScheduleStore(Protocol):
         ...
 
     async def page(self, tenant_id: TenantId, where: ScheduleFilter, page: PageRequest) -> Page[Schedule]:
-        """Ordered by name, then id."""
+        """Ordered by name, then id. Behind a cursor the total is the one that was counted for the first page."""
         ...
 
     async def save_if_version(self, schedule: Schedule, expected_version: int, change: ScheduleChange) -> Schedule:

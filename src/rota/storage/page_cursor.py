@@ -9,6 +9,8 @@ import msgspec
 from rota.domain.errors import DomainError, invalid_input
 from rota.domain.problems import FieldProblem
 
+TOTAL_DIGITS_MAX = 15
+
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -40,6 +42,14 @@ def decode_id_cursor(cursor: str, parts_count: int) -> tuple[str, ...]:
     if not is_uuid(parts[-1]):
         raise cursor_refused()
     return parts
+
+
+def decode_counted_cursor(cursor: str, parts_count: int) -> tuple[int, tuple[str, ...]]:
+    """A total, and a sort key that ends in a UUID: of a list that is counted once for a walk through its pages."""
+    total, *position = decode_id_cursor(cursor, parts_count + 1)
+    if not (total.isascii() and total.isdecimal() and len(total) <= TOTAL_DIGITS_MAX):
+        raise cursor_refused()
+    return int(total), tuple(position)
 
 
 def cursor_refused() -> DomainError:

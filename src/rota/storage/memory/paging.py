@@ -20,3 +20,17 @@ def page_of(
     shown = tuple(rest[: page.limit])
     more = len(rest) > page.limit
     return Page(shown, len(items), page.limit, page.offset, encode_cursor(*position(shown[-1])) if more else None)
+
+
+def counted_page_of(
+    items: Sequence[Item],
+    position: Callable[[Item], tuple[str, ...]],
+    page: PageRequest,
+    after: tuple[str, ...] | None,
+    total: int | None,
+) -> Page[Item]:
+    """As `page_of`, of a list that is counted once for a walk: *total* is what was counted for its first page."""
+    counted = min(len(items), page.count_max or len(items)) if total is None else total
+    found = page_of(items, position, page, after)
+    more = encode_cursor(str(counted), *position(found.items[-1])) if found.has_more else None
+    return Page(found.items, counted, page.limit, page.offset, more)

@@ -12,9 +12,9 @@ from rota.domain.schedule import Schedule, TriggerState
 from rota.ports.schedule_store import ScheduleChange, ScheduleFilter
 from rota.storage.event_drafts import drafts_of_tenant
 from rota.storage.memory.database import MemoryDatabase
-from rota.storage.memory.paging import page_of
+from rota.storage.memory.paging import counted_page_of
 from rota.storage.memory.tenants import open_tenant
-from rota.storage.page_cursor import decode_id_cursor
+from rota.storage.page_cursor import decode_counted_cursor
 from rota.storage.schedule_refusals import ID_GIVEN_TWICE, names_taken, version_mismatch
 
 
@@ -45,9 +45,9 @@ class MemoryScheduleStore:
         return next((s for s in self._live(tenant_id) if s.name == name), None)
 
     async def page(self, tenant_id: TenantId, where: ScheduleFilter, page: PageRequest) -> Page[Schedule]:
-        after = None if page.cursor is None else decode_id_cursor(page.cursor, 2)
+        total, after = (None, None) if page.cursor is None else decode_counted_cursor(page.cursor, 2)
         found = [s for s in self._database.schedules.values() if s.tenant_id == tenant_id and _matches(s, where)]
-        return page_of(sorted(found, key=_position), _position, page, after)
+        return counted_page_of(sorted(found, key=_position), _position, page, after, total)
 
     async def save_if_version(self, schedule: Schedule, expected_version: int, change: ScheduleChange) -> Schedule:
         events = drafts_of_tenant(change.events, schedule.tenant_id)

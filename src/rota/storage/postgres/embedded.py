@@ -62,7 +62,7 @@ _SETTINGS: Mapping[str, str] = {
     "wal_level": "replica",
     "wal_compression": "on",
     "max_wal_size": "1GB",
-    "min_wal_size": "80MB",
+    "min_wal_size": "512MB",
     "jit": "off",
     "autovacuum_naptime": "15s",
     "password_encryption": "scram-sha-256",

@@ -18,7 +18,7 @@ from rota.domain.schedule import Schedule, TriggerState
 from rota.domain.targets import Target
 from rota.ports.schedule_store import ScheduleChange, ScheduleFilter
 from rota.storage.event_drafts import drafts_of_tenant
-from rota.storage.page_cursor import decode_id_cursor, is_uuid
+from rota.storage.page_cursor import decode_counted_cursor, is_uuid
 from rota.storage.postgres.audit import insert_audit
 from rota.storage.postgres.connections import tenant_transaction, transaction
 from rota.storage.postgres.driver import Connection, Pool, Row
@@ -33,6 +33,7 @@ _INSERT_IF_NAMES_FREE = query("schedules/insert_if_names_free")
 _READ_SCHEDULE = query("schedules/read_schedule")
 _FIND_BY_NAME = query("schedules/find_by_name")
 _PAGE_LIVE = query("schedules/page_live")
+_PAGE_PAUSED = query("schedules/page_paused")
 _PAGE_DELETED = query("schedules/page_deleted")
 _LOCK_SCHEDULE = query("schedules/lock_schedule")
 _SAVE_LOCKED = query("schedules/save_locked")
@@ -82,20 +83,22 @@ class PostgresScheduleStore:
         return None if row is None else _schedule(row)
 
     async def page(self, tenant_id: TenantId, where: ScheduleFilter, page: PageRequest) -> Page[Schedule]:
-        after_name, after_id = _BEFORE_ALL if page.cursor is None else decode_id_cursor(page.cursor, 2)
+        total, after = (None, _BEFORE_ALL) if page.cursor is None else decode_counted_cursor(page.cursor, 2)
         arguments = (
             *_name_range(where),
             where.enabled,
             msgspec.json.encode(dict([where.label])).decode() if where.label else None,
-            after_name,
-            after_id,
+            *after,
             page.limit + 1,
             page.offset if page.cursor is None else 0,
+            total,
+            page.count_max,
         )
         with refusing_unstorable_text():
             async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
-                rows = await connection.fetch(_PAGE_DELETED if where.deleted else _PAGE_LIVE, tenant_id, *arguments)
-        return page_of_rows(rows, page, _schedule, lambda schedule: (schedule.name, schedule.id))
+                rows = await connection.fetch(_page_query(where), tenant_id, *arguments)
+        counted = str(rows[0]["total_count"])
+        return page_of_rows(rows, page, _schedule, lambda schedule: (counted, schedule.name, schedule.id))
 
     async def save_if_version(self, schedule: Schedule, expected_version: int, change: ScheduleChange) -> Schedule:
         tenant_id = schedule.tenant_id
@@ -162,6 +165,12 @@ async def _save_locked(connection: Connection, schedule: Schedule, *, was_enable
         if _LIVE_NAME_INDEX in str(error):
             raise names_taken(1, [(0, schedule.name)]) from error
         raise Bug(ID_GIVEN_TWICE) from error
+
+
+def _page_query(where: ScheduleFilter) -> str:
+    if where.deleted:
+        return _PAGE_DELETED
+    return _PAGE_PAUSED if where.enabled is False else _PAGE_LIVE
 
 
 def _name_range(where: ScheduleFilter) -> tuple[str, str]:

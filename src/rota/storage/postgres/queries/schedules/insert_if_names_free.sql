@@ -3,10 +3,10 @@
 -- Inserted in the order of names, so that two batches wait for one another instead of deadlocking.
 WITH given AS MATERIALIZED (
     SELECT *
-      FROM jsonb_to_recordset($2::text::jsonb) AS g (
+      FROM json_to_recordset($2::text::json) AS g (
            id uuid, name text, version bigint, enabled boolean, needs_intervention boolean, description text,
-           labels jsonb, target jsonb, policies jsonb, paused_reason text, created_at timestamptz, created_by text,
-           updated_at timestamptz, updated_by text, deleted_at timestamptz, deleted_by text, triggers jsonb)
+           labels jsonb, target json, policies json, paused_reason text, created_at timestamptz, created_by text,
+           updated_at timestamptz, updated_by text, deleted_at timestamptz, deleted_by text, triggers json)
 ), stored AS (
     INSERT INTO scheduler.schedules (
            id, tenant_id, name, version, enabled, needs_intervention, description, labels, target, policies,
@@ -23,7 +23,7 @@ WITH given AS MATERIALIZED (
     SELECT t.id, g.id, $1, t.position, t.spec, t.anchor_at, t.next_fire_at, t.fired_through, t.fires_count
       FROM given g
       JOIN stored s ON s.id = g.id
-     CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(g.triggers) AS (
+     CROSS JOIN LATERAL ROWS FROM (json_to_recordset(g.triggers) AS (
            id uuid, spec jsonb, anchor_at timestamptz, next_fire_at timestamptz, fired_through timestamptz,
            fires_count bigint)) WITH ORDINALITY
            AS t (id, spec, anchor_at, next_fire_at, fired_through, fires_count, position)

@@ -1,13 +1,17 @@
 -- The list of a tenant's soft-deleted schedules by name, walked along the index schedules_deleted.
 -- $1 tenant_id, $2 and $3 first and last name, $4 enabled or NULL, $5 labels or NULL, $6 and $7 name and id to start
--- behind, $8 limit, $9 offset. The total comes with every row; an empty page is one row without an id.
+-- behind, $8 limit, $9 offset, $10 the total where it was counted for an earlier page or NULL, $11 where counting ends
+-- or NULL. The total comes with every row; an empty page is one row without an id.
 -- CASE instead of OR keeps the planner from taking a filter that is not given for a narrow one, and sorting everything.
 WITH total AS (
-    SELECT count(*) AS total_count
-      FROM scheduler.schedules s
-     WHERE s.tenant_id = $1 AND s.deleted_at IS NOT NULL AND s.name BETWEEN $2 AND $3
-       AND CASE WHEN $4::boolean IS NULL THEN true ELSE s.enabled = $4 END
-       AND CASE WHEN $5::text IS NULL THEN true ELSE s.labels @> $5::text::jsonb END
+    SELECT coalesce($10::bigint, (
+           SELECT count(*)
+             FROM (SELECT
+                     FROM scheduler.schedules s
+                    WHERE s.tenant_id = $1 AND s.deleted_at IS NOT NULL AND s.name BETWEEN $2 AND $3
+                      AND CASE WHEN $4::boolean IS NULL THEN true ELSE s.enabled = $4 END
+                      AND CASE WHEN $5::text IS NULL THEN true ELSE s.labels @> $5::text::jsonb END
+                    LIMIT $11) AS c)) AS total_count
 ), listed AS MATERIALIZED (
     SELECT s.*
       FROM scheduler.schedules s

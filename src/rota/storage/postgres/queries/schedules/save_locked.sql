@@ -5,8 +5,8 @@ UPDATE scheduler.schedules s
        description = g.description, labels = g.labels, target = g.target, policies = g.policies,
        paused_reason = g.paused_reason, updated_at = g.updated_at, updated_by = g.updated_by,
        deleted_at = g.deleted_at, deleted_by = g.deleted_by
-  FROM jsonb_to_record($2::text::jsonb) AS g (
-       id uuid, name text, enabled boolean, needs_intervention boolean, description text, labels jsonb, target jsonb,
-       policies jsonb, paused_reason text, updated_at timestamptz, updated_by text, deleted_at timestamptz,
+  FROM json_to_record($2::text::json) AS g (
+       id uuid, name text, enabled boolean, needs_intervention boolean, description text, labels jsonb, target json,
+       policies json, paused_reason text, updated_at timestamptz, updated_by text, deleted_at timestamptz,
        deleted_by text)
  WHERE s.tenant_id = $1 AND s.id = g.id

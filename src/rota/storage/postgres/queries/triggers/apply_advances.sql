@@ -109,7 +109,7 @@ WITH fence AS MATERIALIZED (
     SELECT d.run_id, d.tenant_id, d.now, d.fire_at + d.delay, d.fire_at, CASE WHEN d.skipped THEN d.now END,
            d.schedule_id, d.trigger_id, d.schedule_version, ($16::smallint[])[d.place],
            CASE WHEN d.skipped THEN 'skipped' ELSE 'queued' END, ($15::text[])[d.place], d.reason, d.target,
-           ($13::jsonb[])[d.place], $27
+           ($13::json[])[d.place], $27
       FROM drafts d
      WHERE (d.run_id IN (SELECT k.run_id FROM keyed k)) IS TRUE
     RETURNING state

@@ -53,7 +53,7 @@ SELECT scheduler.uuid7_at(clock_timestamp()), m.id, 'bench', 0,
  CROSS JOIN LATERAL (SELECT $3::timestamptz + ((m.n - 1) * $4::float8 / $1::integer) * interval '1 second' AS at) AS a
 """
 LEADS = "SELECT count(*) FROM scheduler.leases WHERE name = 'leader' AND expires_at > clock_timestamp()"
-SERVER_BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'rota %'"
+SERVER_SESSIONS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'rota %'"
 
 
 class Cost(Struct, frozen=True):
@@ -61,7 +61,7 @@ class Cost(Struct, frozen=True):
 
     at: float
     server_seconds: float
-    backend_seconds: float
+    sessions_seconds: float
     wal_bytes: float
 
 
@@ -72,9 +72,9 @@ class Leader(Struct, frozen=True):
     admin: Pool
 
     async def cost(self) -> Cost:
-        backends = [row["pid"] for row in await self.admin.fetch(SERVER_BACKENDS)]
+        sessions = [row["pid"] for row in await self.admin.fetch(SERVER_SESSIONS)]
         wal = await self.admin.fetchval("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
-        return Cost(time.monotonic(), cpu_seconds(self.pid), sum(map(cpu_seconds, backends)), float(wal))
+        return Cost(time.monotonic(), cpu_seconds(self.pid), sum(map(cpu_seconds, sessions)), float(wal))
 
     def rss_megabytes(self) -> float:
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
