@@ -16,6 +16,7 @@ FREEZE_SECONDS = (4.0, 8.0)
 # So that what was ended meanwhile is told while the next attempt, which the rescue began, is at work.
 CUT_SECONDS = (3.8, 5.2)
 DEAF_SECONDS = (0.3, 1.0)
+QUIET_FAULTS = 3
 RETURN_SECONDS = (0.1, 2.0)
 
 FaultKind: TypeAlias = Literal[
@@ -100,13 +101,26 @@ def _triggers(dice: random.Random, start_us: int, end_us: int) -> Iterator[Plann
 
 def _faults(dice: random.Random, seconds: int) -> Iterator[Fault]:
     hand: list[FaultKind] = []
-    for no in range(int(seconds / FAULT_SPACING_SECONDS)):
+    count = int(seconds / FAULT_SPACING_SECONDS)
+    for no in range(count):
         if not hand:
             hand = [dice.choice(line) for line in _HAND]
             dice.shuffle(hand)
-        kind = hand.pop()
+        kind = _at_the_end(no, count, hand.pop())
         bounds = _BOUNDS[kind.partition(" ")[0]]
         yield Fault(no + 1, (no + 0.5) * FAULT_SPACING_SECONDS, kind, round(dice.uniform(*bounds), 2), dice.random())
+
+
+def _at_the_end(no: int, count: int, dealt: FaultKind) -> FaultKind:
+    """The last fault leaves claims unanswered, and the workers are left alone then.
+
+    In between, each worker loses its lease so often that nobody could tell a claim that was found from one that the
+    rescue took back with all the others.
+    """
+    if no == count - 1:
+        return "deafen workers"
+    hits_a_worker = dealt.endswith((" worker", " supervisor", " executor"))
+    return "end sessions" if hits_a_worker and no >= count - 1 - QUIET_FAULTS else dealt
 
 
 def schedule_bodies(plan: ChaosPlan) -> list[dict[str, Any]]:

@@ -39,6 +39,31 @@ BREAKAGES: dict[str, tuple[Breakage, ...]] = {
             f"{QUERIES}/live_runs/settle_alike_successes.sql", "AND l.attempt_token = $2", "AND $2::bigint IS NOT NULL"
         ),
     ),
+    # All attempts of a run have one token.
+    "same-token": tuple(
+        Breakage(
+            f"{QUERIES}/live_runs/{name}.sql",
+            "((l.attempt_token >> 32) + 1) << 32 | t.token_mark",
+            "1::bigint << 32",
+        )
+        for name in ("claim_batch", "claim_plain_batch")
+    ),
+    # What living workers hold is taken from them shortly before their leases end.
+    "hasty-rescue": (
+        Breakage(
+            f"{QUERIES}/live_runs/find_lost.sql",
+            "AND w.lease_expires_at > c.now) AS gone",
+            "AND w.lease_expires_at > c.now + interval '3 s') AS gone",
+        ),
+    ),
+    # An attempt that was lost leaves no trace.
+    "silent-losses": (
+        Breakage(
+            f"{QUERIES}/live_runs/settle_batch.sql",
+            "AND s.outcome <> 'succeeded'\n), told AS (",
+            "AND s.outcome NOT IN ('succeeded', 'lost')\n), told AS (",
+        ),
+    ),
     # A claim whose answer was lost is not looked for.
     "no-looking": (
         Breakage(

@@ -28,8 +28,16 @@ def test_every_full_plan_has_what_the_bars_ask_for(seed: int) -> None:
 
     assert len(faults) == 180 / FAULT_SPACING_SECONDS
     assert sum(kind.endswith(" leader") for kind in kinds) >= 8
-    assert sum(kind in {"kill worker", "freeze worker", "freeze supervisor"} for kind in kinds) >= 12
+    assert sum(kind in {"kill worker", "freeze worker", "freeze supervisor", "cut worker"} for kind in kinds) >= 12
     assert sum(kind.endswith(" database") for kind in kinds) >= 4
+
+
+def test_what_the_workers_meet_last_are_answers_that_are_lost() -> None:
+    for seed in range(20):
+        *_, third, second, first, last = [fault.kind for fault in make_plan(seed, 60, 0).faults]
+
+        assert last == "deafen workers"
+        assert not {third, second, first} & {"kill worker", "freeze worker", "freeze supervisor", "cut worker"}
 
 
 def test_schedules_are_told_to_fire_as_planned() -> None:
