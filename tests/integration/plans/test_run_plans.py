@@ -144,7 +144,10 @@ async def test_hot_statements_read_no_more_than_their_batch(
         ),
         **over(await reads(service_pool, "live_runs/find_lost", 5.0, LIMIT), 2 * LIMIT + FEW),
         **over(await reads(service_pool, "live_runs/list_held", LIVE_WORKER, LIMIT), HELD_COUNT + FEW),
-        **over(await reads(service_pool, "workers/renew_if_live", LIVE_WORKER, ["default"], 3.5), HELD_COUNT + FEW),
+        **over(
+            await reads(service_pool, "workers/renew_if_live", LIVE_WORKER, ["default"], 3.5, None, None),
+            HELD_COUNT + FEW,
+        ),
         **over(await reads(service_pool, "triggers/look_ahead", 5.0), FEW),
         **over(await reads(service_pool, "triggers/list_due", LIMIT, None, None), 2 * LIMIT + FEW),
         **over(await reads(service_pool, "triggers/list_due", LIMIT, *await far_behind(service_pool)), 2 * LIMIT + FEW),

@@ -7,6 +7,7 @@ from rota.storage.postgres.look_floors import (
     PRIORITIES_COUNT,
     SLACK_FIRST,
     SLACK_MAX,
+    DueLook,
     Look,
     LookFloors,
 )
@@ -77,3 +78,22 @@ def test_the_slack_is_as_wide_as_it_is_cheap_and_vanishes_where_all_is_due_at_on
         assert floors.due_at[4] == DUE
         floors.note(looked(full=False, passed=0))
     assert DUE - timedelta(seconds=1) < (floors.due_at[4] or NOW) < DUE
+
+
+def test_a_renewal_that_passed_many_looks_for_what_is_new_until_a_full_look_is_affordable() -> None:
+    look, later = DueLook(), NOW + timedelta(seconds=30)
+    assert look.note(NOW, DUE, PASSED_IN_VAIN_MAX, is_full=True) == DUE
+    assert look.full_again_at is None
+
+    assert look.note(NOW, None, MANY, is_full=True) is None
+    assert (look.full_again_at, look.floor) == (NOW + MANY * FULL_LOOK_PAUSE_PER_ENTRY, NOW - SLACK_FIRST)
+    assert look.note(NOW, later, 0, is_full=False) == later
+
+
+def test_a_renewal_repeats_what_the_last_full_look_has_found() -> None:
+    look = DueLook()
+    look.note(NOW, DUE, MANY, is_full=True)
+
+    assert look.note(NOW, None, 0, is_full=False) == DUE
+    assert look.note(NOW, NOW, 0, is_full=False) == DUE
+    assert look.note(NOW, None, 0, is_full=True) is None

@@ -90,3 +90,25 @@ class LookFloors:
         if look.last is not None:
             _, due_at, run_id = look.last
             self._floors[last_priority] = (due_at - self._slack, _NIL) if self._slack else (due_at, run_id)
+
+
+class DueLook:
+    """What the renewals of a worker look through for the next due run, and what the last full one of them has found.
+
+    What that one found may have been claimed since: then the worker looks once in vain at each renewal until the next
+    full one.
+    """
+
+    def __init__(self) -> None:
+        self.full_again_at: datetime | None = None
+        self.floor: datetime | None = None
+        self._known_due_at: datetime | None = None
+
+    def note(self, now: datetime, due_at: datetime | None, entries_count: int, *, is_full: bool) -> datetime | None:
+        """Takes what a look has found and returns when the next run is due, as far as it is known."""
+        if not is_full:
+            return min((found for found in (due_at, self._known_due_at) if found is not None), default=None)
+        is_costly = entries_count > PASSED_IN_VAIN_MAX
+        self.full_again_at = now + entries_count * FULL_LOOK_PAUSE_PER_ENTRY if is_costly else None
+        self.floor, self._known_due_at = now - SLACK_FIRST, due_at
+        return due_at

@@ -6,6 +6,7 @@ from rota.domain.errors import Stale
 from rota.domain.ids import WorkerId
 from rota.domain.worker import Renewal, Worker, WorkerSpec
 from rota.storage.postgres.driver import Pool, Row
+from rota.storage.postgres.look_floors import DueLook
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.single_statements import SingleStatements
 
@@ -22,6 +23,7 @@ class PostgresWorkerStore:
 
     def __init__(self, service_pool: Pool, *, pooled_by_transaction: bool = False) -> None:
         self._statements = SingleStatements(service_pool, pooled_by_transaction=pooled_by_transaction)
+        self._due_looks: dict[tuple[str, ...], DueLook] = {}
 
     async def register(self, spec: WorkerSpec, lease_seconds: float) -> None:
         """Repeating it is harmless while the worker is live. Raises `Stale` for the id of a worker that has ended."""
@@ -42,12 +44,20 @@ class PostgresWorkerStore:
             raise Stale(f"worker {spec.id} has ended; register under a new id")
 
     async def renew_if_live(self, worker_id: WorkerId, queues: Sequence[str], lease_seconds: float) -> Renewal | None:
+        due_look = self._due_looks.setdefault(tuple(queues), DueLook())
         row = await self._statements.fetch_one(
-            "renewing a worker's lease", _RENEW_IF_LIVE, worker_id, list(queues), lease_seconds
+            "renewing a worker's lease",
+            _RENEW_IF_LIVE,
+            worker_id,
+            list(queues),
+            lease_seconds,
+            due_look.full_again_at,
+            due_look.floor,
         )
         if row is None:
             return None
-        wait: float | None = row["next_due_in_seconds"]
+        due_at = due_look.note(row["now"], row["due_at"], row["entries_count"], is_full=row["is_full"])
+        wait = None if due_at is None else (due_at - row["now"]).total_seconds()
         return Renewal(
             lease_seconds=lease_seconds,
             cancel_run_ids=tuple(row["cancel_run_ids"]),

@@ -1,5 +1,6 @@
 -- One statement for all that a worker holds and waits for: prolongs its lease, tells it what to cancel and whether work
 -- is due; a run that waits for its schedule's turn is not. Locked before the clock is read (law 4): a renewal that comes too late is refused (no row).
+-- Until $4 it looks only for what is due after $5; it says how many index entries it passed (look_floors).
 -- service: a worker serves all tenants.
 WITH seen AS MATERIALIZED (
     SELECT w.id, w.lease_expires_at
@@ -8,7 +9,9 @@ WITH seen AS MATERIALIZED (
        AND w.state IN ('active', 'draining')
        FOR NO KEY UPDATE
 ), judged AS MATERIALIZED (
-    SELECT s.*, scheduler.current_time() AS now FROM seen s
+    SELECT s.*, scheduler.current_time() AS now,
+           pg_catalog.pg_stat_get_xact_tuples_returned('scheduler.live_runs_claimable'::regclass) AS entries_before
+      FROM seen s
 ), renewed AS (
     UPDATE scheduler.workers w
        SET heartbeat_at = j.now,
@@ -16,7 +19,7 @@ WITH seen AS MATERIALIZED (
       FROM judged j
      WHERE w.id = j.id
        AND j.lease_expires_at > j.now
-    RETURNING j.now
+    RETURNING j.now, j.entries_before
 ), waiting AS MATERIALIZED (
     SELECT min(due.due_at) AS due_at
       FROM unnest($2::text[]) AS q (queue)
@@ -28,6 +31,7 @@ WITH seen AS MATERIALIZED (
               AND l.queue = q.queue
               AND l.priority = p.priority
               AND NOT l.is_parked
+              AND l.due_at > (SELECT CASE WHEN j.now < $4 THEN $5::timestamptz ELSE '-infinity' END FROM judged j)
               AND NOT (l.is_serial
                        AND l.due_at <= (SELECT j.now FROM judged j)
                        AND EXISTS (SELECT FROM scheduler.schedule_turns t
@@ -36,7 +40,9 @@ WITH seen AS MATERIALIZED (
             ORDER BY l.due_at, l.run_id
             LIMIT 1) AS due
 )
-SELECT extract(epoch FROM w.due_at - r.now)::float8 AS next_due_in_seconds,
+SELECT r.now, w.due_at, coalesce(r.now >= $4, true) AS is_full,
+       pg_catalog.pg_stat_get_xact_tuples_returned('scheduler.live_runs_claimable'::regclass) - r.entries_before
+           AS entries_count,
        ARRAY(SELECT l.run_id::text
                FROM scheduler.live_runs l
               WHERE l.worker_id = $1
