@@ -15,6 +15,8 @@ IDLE_SECONDS = 30.0
 
 FAR = "SELECT date_trunc('second', clock_timestamp()) + interval '30 days'"
 COMMITS = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+# Vacuuming commits, too, and is no statement of the server's.
+NOBODY_ELSE = {"autovacuum": "off"}
 # The commits of two looks at the cost and at the commits, and the sleep.
 OWN_COMMITS = 5
 ROWS_READ = """
@@ -50,7 +52,7 @@ async def idle(leader: Leader, seconds: float) -> tuple[Cost, Cost, float, float
 
 async def measure(extent: Extent) -> Sequence[Row]:
     server, sessions, statements, memory, read = ([] for _ in range(5))
-    async with leading_server() as leader:
+    async with leading_server(NOBODY_ELSE) as leader:
         await register(leader, extent.count(REGISTERED))
         seconds = extent.seconds(IDLE_SECONDS, least=5.0)
         for _ in range(extent.rounds):

@@ -90,11 +90,11 @@ def cpu_seconds(pid: int) -> float:
 
 
 @asynccontextmanager
-async def leading_server() -> AsyncGenerator[Leader]:
-    """Everything started, migrated and leading; everything gone afterwards."""
+async def leading_server(more: Mapping[str, str] | None = None) -> AsyncGenerator[Leader]:
+    """Everything started, migrated and leading; everything gone afterwards. *more* settings of the database."""
     with tempfile.TemporaryDirectory(prefix="rota-bench-") as directory:
         database = EmbeddedPostgres(
-            Path(directory) / "data", new_secret=lambda: secrets.token_hex(16), settings=SETTINGS
+            Path(directory) / "data", new_secret=lambda: secrets.token_hex(16), settings={**SETTINGS, **(more or {})}
         )
         try:
             async with _server(database.start(), Path(directory) / "server.log") as leader:
