@@ -51,6 +51,9 @@ DRAIN_SECONDS_MAX = 180.0
 POLL_SECONDS = 0.1
 LATENCY_PAUSE_SECONDS = (0.02, 0.08)
 
+COMMITS = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+STATISTICS_SECONDS = 1.2
+"""The server keeps a session's counts to itself for so long."""
 LIVE = "SELECT EXISTS (SELECT 1 FROM scheduler.live_runs)"
 SPAN = """
 SELECT count(*) AS ended, extract(epoch FROM max(finished_at) - $1)::float8 AS seconds
@@ -72,10 +75,11 @@ class Setting(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """`cpu_us` is CPU time per run, by kind of process."""
+    """`cpu_us` is CPU time per run, by kind of process; `commits` are those of the workers, per run."""
 
     per_second: float
     cpu_us: dict[str, float]
+    commits: float
 
 
 class Place(NamedTuple):
@@ -182,7 +186,7 @@ async def throughput(place: Place, setting: Setting, count: int, wrapper: list[s
         await asyncio.sleep(max(0.0, due - time.monotonic() - 0.3))
         due_at = await place.admin.fetchval("SELECT min(due_at) FROM scheduler.live_runs")
         postmaster = await postmaster_of(place)
-        before = cpu_seconds(pids, postmaster)
+        before, commits = cpu_seconds(pids, postmaster), await place.admin.fetchval(COMMITS)
         await asyncio.sleep(0.5)
         deadline = time.monotonic() + DRAIN_SECONDS_MAX
         while await place.admin.fetchval(LIVE):
@@ -190,11 +194,13 @@ async def throughput(place: Place, setting: Setting, count: int, wrapper: list[s
                 raise SystemExit("the runs did not end in time")
             await asyncio.sleep(POLL_SECONDS)
         spent = cpu_per_run(before, cpu_seconds(pids, postmaster), count)
+        await asyncio.sleep(STATISTICS_SECONDS)
+        commits = await place.admin.fetchval(COMMITS) - commits
     span = await place.admin.fetchrow(SPAN, due_at, TENANT)
     assert span is not None
     if span["ended"] != count:
         raise SystemExit(f"{span['ended']} of {count} runs have succeeded")
-    return Measured(count / span["seconds"], spent)
+    return Measured(count / span["seconds"], spent, commits / count)
 
 
 async def postmaster_of(place: Place) -> int:
@@ -271,6 +277,9 @@ async def run(admin_url: str, asked: argparse.Namespace) -> list[dict[str, Any]]
             rates = [each.per_second for each in measured]
             value = statistics.median(rates)
             rows.append({"name": f"end to end, {setting.name}", "value": value, "unit": "runs/s", "runs": rates})
+            commits = [each.commits for each in measured]
+            name = f"end to end, {setting.name}, commits"
+            rows.append({"name": name, "value": statistics.median(commits), "unit": "per run", "runs": commits})
             for kind in sorted(measured[0].cpu_us):
                 spent = [each.cpu_us[kind] for each in measured]
                 name = f"end to end, {setting.name}, CPU of {kind}"
@@ -303,7 +312,7 @@ def main() -> None:
         print(msgspec.json.encode(rows).decode())
         return
     for row in rows:
-        print(f"{row['name']:50} {row['value']:>12,.2f} {row['unit']:7} {[round(each, 1) for each in row['runs']]}")
+        print(f"{row['name']:50} {row['value']:>12,.2f} {row['unit']:7} {[round(each, 3) for each in row['runs']]}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from rota.storage.memory.wakeups import MemoryWakeups
 from rota.storage.postgres.connections import ConnectRetry, open_connection
 from rota.storage.postgres.driver import Connection
 from rota.storage.postgres.logins import DatabaseUrls, Login
-from rota.storage.postgres.wakeups import PostgresWakeups
+from rota.storage.postgres.wakeups import SESSION_SETTINGS, PostgresWakeups
 
 
 @asynccontextmanager
@@ -24,7 +24,12 @@ async def wakeups_of(urls: DatabaseUrls, clock: Clock) -> AsyncGenerator[Wakeups
     async def connect() -> Connection:
         once = ConnectRetry(attempts_max=1)
         return await open_connection(
-            direct, Login.SERVICE, application_name="rota wakeups", sleep=clock.sleep, retry=once
+            direct,
+            Login.SERVICE,
+            application_name="rota wakeups",
+            sleep=clock.sleep,
+            settings=SESSION_SETTINGS,
+            retry=once,
         )
 
     wakeups = PostgresWakeups(connect, clock)

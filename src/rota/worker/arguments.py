@@ -13,17 +13,22 @@ import msgspec
 from rota.worker.context import Context
 from rota.worker.outcomes import NonRetryable
 
+_VARIADIC = frozenset({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
+_PLAIN = frozenset({int, float, str, bool})
+
 
 class ArgumentMismatch(NonRetryable):
     """The run's arguments do not fit the task's parameters."""
 
 
 class Signature(msgspec.Struct, frozen=True):
-    """A handler's parameters, looked at once."""
+    """A handler's parameters, looked at once. `named` may be given by name, and `required` must be."""
 
     parameters: inspect.Signature
     types: dict[str, Any]
     context_parameters: frozenset[str]
+    named: frozenset[str]
+    required: frozenset[str]
 
 
 def signature_of(function: Callable[..., Any]) -> Signature:
@@ -33,22 +38,40 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     except (NameError, TypeError, AttributeError):
         types = {name: hint for name, hint in _raw_annotations(function).items() if not isinstance(hint, str)}
     contexts = frozenset(name for name, hint in types.items() if hint is Context and name != "return")
-    return Signature(inspect.signature(function), types, contexts)
+    parameters = inspect.signature(function)
+    by_name = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+    without_default = [each for each in parameters.parameters.values() if each.default is inspect.Parameter.empty]
+    return Signature(
+        parameters,
+        types,
+        contexts,
+        named=frozenset(each.name for each in parameters.parameters.values() if each.kind in by_name),
+        required=frozenset(each.name for each in without_default if each.kind not in _VARIADIC),
+    )
 
 
 def bind_arguments(signature: Signature, args: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """The keyword arguments of the call. Raises `ArgumentMismatch`."""
-    taken = signature.context_parameters & args.keys()
-    if taken:
-        raise ArgumentMismatch(f"the argument {min(taken)!r} is the task's context and cannot be given")
+    contexts = signature.context_parameters
+    if contexts and contexts & args.keys():
+        raise ArgumentMismatch(
+            f"the argument {min(contexts & args.keys())!r} is the task's context and cannot be given"
+        )
     call: dict[str, Any] = {name: _converted(signature, name, value) for name, value in args.items()}
-    call.update(dict.fromkeys(signature.context_parameters, context))
+    for name in contexts:
+        call[name] = context
+    if not (signature.named >= call.keys() >= signature.required):
+        _refuse_unless_it_binds(signature, call)
+    return call
+
+
+def _refuse_unless_it_binds(signature: Signature, call: dict[str, Any]) -> None:
+    """The interpreter's own judgement, and its words."""
     try:
         signature.parameters.bind(**call)
     except TypeError as mismatch:
         known = ", ".join(name for name in signature.parameters.parameters if name not in signature.context_parameters)
         raise ArgumentMismatch(f"{mismatch}; the task takes: {known or 'no arguments'}") from mismatch
-    return call
 
 
 def _raw_annotations(function: Callable[..., Any]) -> dict[str, Any]:
@@ -57,7 +80,7 @@ def _raw_annotations(function: Callable[..., Any]) -> dict[str, Any]:
 
 def _converted(signature: Signature, name: str, value: object) -> object:
     hint = signature.types.get(name)
-    if hint is None or hint is Any:
+    if hint is None or hint is Any or (type(value) is hint and hint in _PLAIN):
         return value
     try:
         return msgspec.convert(value, hint)

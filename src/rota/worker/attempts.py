@@ -2,13 +2,18 @@
 
 Orders arrive on the reader's thread, so that handlers in threads begin, stop and are withdrawn also while an async
 handler blocks the loop. Invariants: an order is taken exactly once, either to begin or to be withdrawn; `Begun` is on
-the wire before the handler's first instruction; every begun attempt sends exactly one `Ended`.
+the wire before the handler's first instruction; every begun attempt tells its end exactly once.
+
+What arrives together begins together, up to a bound: one `Begun` for all, and one `Ended` for those that end in their
+first step. What comes behind the bound can be withdrawn while the first ones block the loop. An end is told at once
+where what comes next might keep it back: only tasks that have shown to be quick are stepped while ends wait to be told.
 """
 
 import asyncio
 import inspect
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,13 +23,16 @@ from rota.domain.run import RunError
 from rota.domain.targets import Target, TaskTarget
 from rota.worker.app import Task
 from rota.worker.arguments import Signature, bind_arguments, signature_of
-from rota.worker.capture import AttemptOutput, capturing
+from rota.worker.capture import AttemptOutput, capture_from_here, capturing
 from rota.worker.context import Context, LoopTime
 from rota.worker.outlet import Outlet
-from rota.worker.protocol import AttemptEnd, AttemptOrder, Begun, Ended, StopReason, Withdrawn
+from rota.worker.protocol import AttemptEnd, AttemptOrder, Begun, StopReason, Withdrawn
 from rota.worker.verdicts import Verdict, verdict_on_raise, verdict_on_return
 
 HTTP_TASK = "rota.http"
+BEGIN_TOGETHER_MAX = 32
+# Attempts that begin together and end within this time, all of them, are quick.
+QUICK_SECONDS = 0.005
 
 
 class RunnableTask(Struct, frozen=True):
@@ -44,12 +52,17 @@ class RunnerLimits(Struct, frozen=True):
 
 
 class LiveAttempt(Struct, eq=False):
-    """An attempt that has begun. `coroutine` is None for handlers in threads."""
+    """An attempt that has begun. `coroutine` is None for handlers in threads; `is_stepped` once it got its turn, and
+    `is_suspended` when it did not end in it.
+    """
 
     order: AttemptOrder
+    task: str
     context: Context
     output: AttemptOutput
     coroutine: "asyncio.Task[None] | None" = None
+    is_stepped: bool = False
+    is_suspended: bool = False
 
 
 class AttemptRunner:
@@ -67,25 +80,28 @@ class AttemptRunner:
         self._lock = threading.Lock()
         self._waiting: dict[int, AttemptOrder] = {}
         self._live: dict[int, LiveAttempt] = {}
+        self._for_loop: deque[AttemptOrder] = deque()
+        self._quick_tasks: set[str] = set()
 
     def begin(self, orders: Sequence[AttemptOrder]) -> None:
-        with self._lock:
-            self._waiting.update((order.key, order) for order in orders)
-        on_loop: list[AttemptOrder] = []
+        on_loop, in_threads = list[AttemptOrder](), list[AttemptOrder]()
         for order in orders:
-            if self._runs_in_thread(order.target):
-                self._threads.submit(self._run_in_thread, order)
-            else:
-                on_loop.append(order)
+            (in_threads if self._runs_in_thread(order.target) else on_loop).append(order)
+        with self._lock:
+            self._waiting.update([(order.key, order) for order in orders])
+        for order in in_threads:
+            self._threads.submit(self._run_in_thread, order)
         if on_loop:
-            self._loop.call_soon_threadsafe(self._begin_on_loop, on_loop)
+            self._for_loop.extend(on_loop)
+            self._loop.call_soon_threadsafe(self._begin_on_loop)
 
     def stop(self, key: int, reason: StopReason) -> None:
         with self._lock:
             live = self._live.get(key)
             dropped = live is None and reason != "soft_timed_out" and self._waiting.pop(key, None) is not None
         if dropped:
-            self._outlet.send(Ended((AttemptEnd(key, "cancelled"),)))
+            self._outlet.end(AttemptEnd(key, "cancelled"))
+            self._outlet.tell_ends()
         if live is None:
             return
         if reason == "soft_timed_out":
@@ -104,54 +120,80 @@ class AttemptRunner:
         task = self._tasks.get(_call_of(target)[0])
         return task is not None and not task.is_async
 
-    def _open(self, order: AttemptOrder) -> LiveAttempt | None:
-        """None where the order was withdrawn or stopped: whoever takes it out of `_waiting` decides about it."""
-        limits = self._limits
-        output = AttemptOutput(self._outlet, order.key, lines_max=limits.log_lines_max, bytes_max=limits.log_bytes_max)
-        live = LiveAttempt(order, Context(order, output, self._time), output)
+    def _open(self, orders: Iterable[AttemptOrder]) -> list[LiveAttempt]:
+        """Without those that were withdrawn or stopped: whoever takes an order out of `_waiting` decides about it."""
+        outlet, time = self._outlet, self._time
+        lines_max, bytes_max = self._limits.log_lines_max, self._limits.log_bytes_max
+        opened: list[LiveAttempt] = []
         with self._lock:
-            if self._waiting.pop(order.key, None) is None:
-                return None
-            self._live[order.key] = live
-        return live
+            for order in orders:
+                if self._waiting.pop(order.key, None) is not None:
+                    output = AttemptOutput(outlet, order.key, lines_max=lines_max, bytes_max=bytes_max)
+                    task, _ = _call_of(order.target)
+                    opened.append(LiveAttempt(order, task, Context(order, output, time), output))
+                    self._live[order.key] = opened[-1]
+        return opened
 
-    def _begin_on_loop(self, orders: Sequence[AttemptOrder]) -> None:
+    def _begin_on_loop(self) -> None:
         """One announcement for all of them: none runs before this returns to the loop."""
-        opened = [live for order in orders if (live := self._open(order)) is not None]
-        if not opened:
-            return
-        self._outlet.send(Begun(tuple(live.order.key for live in opened)))
+        taken = [self._for_loop.popleft() for _ in range(min(len(self._for_loop), BEGIN_TOGETHER_MAX))]
+        opened = self._open(taken)
+        if opened:
+            self._outlet.send(Begun(tuple([live.order.key for live in opened])))
         for live in opened:
             # Not by the loop's factory of tasks, which any handler may have changed.
             live.coroutine = asyncio.Task(self._run_on_loop(live), loop=self._loop, name=f"run {live.order.run_id}")
-            live.coroutine.add_done_callback(lambda _, live=live: self._close_if_never_run(live))
+        self._loop.call_soon(self._after_first_steps, opened, self._loop.time())
 
     async def _run_on_loop(self, live: LiveAttempt) -> None:
-        with capturing(live.output):
-            try:
-                function, call = self._call(live)
-                verdict = verdict_on_return(await function(**call))
-            except BaseException as raised:
-                verdict = self._verdict_on_raise(live, raised)
+        live.is_stepped = True
+        if live.task not in self._quick_tasks:
+            self._outlet.tell_ends()
+        capture_from_here(live.output)
+        try:
+            function, call = self._call(live)
+            verdict = verdict_on_return(await function(**call))
+        except BaseException as raised:
+            verdict = self._verdict_on_raise(live, raised)
+        live.output.finish()
         self._close(live, verdict)
+        if live.is_suspended:
+            self._outlet.tell_ends()
 
-    def _close_if_never_run(self, live: LiveAttempt) -> None:
-        """A coroutine that is cancelled before its first step, by us or by a neighbour, never reaches its own end."""
-        if live.order.key in self._live:
-            self._close(live, self._verdict_on_raise(live, asyncio.CancelledError()))
+    def _after_first_steps(self, opened: list[LiveAttempt], began_at: float) -> None:
+        """The loop has given each of them its turn since."""
+        for live in opened:
+            if not live.is_stepped:
+                # A coroutine that is cancelled before its first step, by us or by a neighbour, never reaches its end.
+                self._close(live, self._verdict_on_raise(live, asyncio.CancelledError()))
+        self._judge(opened, self._loop.time() - began_at)
+        if self._for_loop:
+            self._begin_on_loop()  # and what has ended is told together with what begins
+        else:
+            self._outlet.tell_ends()
+
+    def _judge(self, opened: list[LiveAttempt], seconds: float) -> None:
+        """Which of them are quick. Where one was slow it is not known which, so none is."""
+        suspended = [live for live in opened if live.order.key in self._live]
+        for live in suspended:
+            live.is_suspended = True
+        if seconds >= QUICK_SECONDS:
+            self._quick_tasks.clear()
+        else:
+            self._quick_tasks.update([live.task for live in opened])
+            self._quick_tasks.difference_update([live.task for live in suspended])
 
     def _run_in_thread(self, order: AttemptOrder) -> None:
-        live = self._open(order)
-        if live is None:
-            return
-        self._outlet.send(Begun((order.key,)))
-        with capturing(live.output):
-            try:
-                function, call = self._call(live)
-                verdict = verdict_on_return(function(**call))
-            except BaseException as raised:
-                verdict = self._verdict_on_raise(live, raised)
-        self._close(live, verdict)
+        for live in self._open((order,)):
+            self._outlet.send(Begun((order.key,)))
+            with capturing(live.output):
+                try:
+                    function, call = self._call(live)
+                    verdict = verdict_on_return(function(**call))
+                except BaseException as raised:
+                    verdict = self._verdict_on_raise(live, raised)
+            self._close(live, verdict)
+            self._outlet.tell_ends()
 
     def _call(self, live: LiveAttempt) -> tuple[Callable[..., Any], dict[str, Any]]:
         live.context.check_cancelled()
@@ -169,7 +211,7 @@ class AttemptRunner:
 
     def _close(self, live: LiveAttempt, verdict: Verdict) -> None:
         del self._live[live.order.key]
-        self._outlet.send(Ended((AttemptEnd(live.order.key, verdict.outcome, verdict.result_json, verdict.error),)))
+        self._outlet.end(AttemptEnd(live.order.key, verdict.outcome, verdict.result_json, verdict.error))
 
 
 class UnknownTask(Exception):

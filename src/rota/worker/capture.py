@@ -36,7 +36,7 @@ class AttemptOutput:
         self._key = key
         self._lines_left = lines_max
         self._bytes_left = bytes_max
-        self._bound = f"truncated: an attempt may log {lines_max} lines and {bytes_max} bytes"
+        self._bounds = (lines_max, bytes_max)
         self._open = True
         self._unfinished: dict[str, str] = {}
         self._decoders: dict[str, codecs.IncrementalDecoder] = {}
@@ -91,7 +91,8 @@ class AttemptOutput:
         self._bytes_left -= len(kept.encode())
         if self._lines_left < 0 or self._bytes_left < 0:
             self._open = False
-            stream, kept = "log", self._bound
+            lines_max, bytes_max = self._bounds
+            stream, kept = "log", f"truncated: an attempt may log {lines_max} lines and {bytes_max} bytes"
         self._outlet.add_line(self._key, stream, kept)
 
 
@@ -160,6 +161,11 @@ def route_streams() -> None:
     """Once per process, before user code is imported, so that its logging handlers get the routed streams."""
     sys.stdout = RoutedStream("stdout", sys.stdout)  # pyright: ignore[reportArgumentType]  # TextIO in typeshed
     sys.stderr = RoutedStream("stderr", sys.stderr)  # pyright: ignore[reportArgumentType]  # TextIO in typeshed
+
+
+def capture_from_here(output: AttemptOutput) -> None:
+    """For the rest of this context, which is the attempt's own: a task's."""
+    _current.set(output)
 
 
 @contextlib.contextmanager

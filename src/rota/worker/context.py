@@ -63,6 +63,11 @@ class Context:
     `run_id` stays the same over all attempts: it is the idempotency key to show to other systems.
     """
 
+    # What most handlers never look at is made when it is asked for. Two threads may ask at once: `setdefault` decides.
+    _log: logging.Logger | None = None
+    _cancelled: threading.Event | None = None
+    _soft_timed_out: threading.Event | None = None
+
     def __init__(self, order: AttemptOrder, link: AttemptLink, time: ContextTime) -> None:
         self.tenant_id: TenantId = order.tenant_id
         self.run_id: RunId = order.run_id
@@ -70,11 +75,23 @@ class Context:
         self.schedule_id: ScheduleId | None = order.schedule_id
         self.fire_at: datetime | None = order.fire_at
         self.link = link
-        self.log: logging.Logger = _line_logger(link)
-        self.cancelled = threading.Event()
-        self.soft_timed_out = threading.Event()
         self._time = time
         self._deadline = time.monotonic_seconds() + order.timeout_seconds
+
+    @property
+    def log(self) -> logging.Logger:
+        """Its lines become log lines of the attempt."""
+        return self._log or vars(self).setdefault("_log", _line_logger(self.link))
+
+    @property
+    def cancelled(self) -> threading.Event:
+        """Set once nobody waits for the result any more."""
+        return self._cancelled or vars(self).setdefault("_cancelled", threading.Event())
+
+    @property
+    def soft_timed_out(self) -> threading.Event:
+        """Set at the soft time-out: finish soon."""
+        return self._soft_timed_out or vars(self).setdefault("_soft_timed_out", threading.Event())
 
     @property
     def remaining_seconds(self) -> float:
@@ -89,7 +106,7 @@ class Context:
 
     def check_cancelled(self) -> None:
         """Raises `Cancel` once the run was cancelled or timed out: nobody waits for its result any more."""
-        if self.cancelled.is_set():
+        if self._cancelled is not None and self._cancelled.is_set():
             raise Cancel("the run was cancelled")
 
 

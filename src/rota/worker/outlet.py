@@ -2,7 +2,8 @@
 
 Control messages are on the wire when `send` returns, whatever the loop is doing. The first line after a silence is,
 too: often it is the last one before a crash. Those that follow are gathered for a moment by a thread of their own, so
-that they flow also while a handler blocks the loop; lines and control messages never overtake one another.
+that they flow also while a handler blocks the loop; lines and control messages never overtake one another. The ends of
+attempts are gathered until whoever adds them tells them, or the next control message goes out, or that thread comes by.
 A supervisor that does not read makes writers wait: output is bounded by back-pressure, not by memory.
 
 A handler that forks makes a second process with this object in it. The copy must never speak: its lines go to stderr,
@@ -18,7 +19,7 @@ import socket
 import threading
 from typing import NoReturn
 
-from rota.worker.protocol import FromExecutor, Lines, encode_frame
+from rota.worker.protocol import ENDS_PER_FRAME_MAX, AttemptEnd, Ended, FromExecutor, Lines, encode_frame
 
 FLUSH_SECONDS = 0.05
 LINES_PENDING_MAX = 200
@@ -32,7 +33,8 @@ class Outlet:
         self._owner_pid = os.getpid()
         self._lock = threading.Lock()
         self._pending: list[tuple[int, str, str]] = []
-        self._has_lines = threading.Event()
+        self._ends: list[AttemptEnd] = []
+        self._has_some = threading.Event()
         self._is_quiet = True
         self._closed = threading.Event()
         self._flusher = threading.Thread(target=self._flush_regularly, name="rota-lines", daemon=True)
@@ -40,12 +42,25 @@ class Outlet:
         os.register_at_fork(after_in_child=self._disown)
 
     def send(self, message: FromExecutor) -> None:
-        """Lines that came before go before."""
+        """Lines and ends that came before go before."""
         if self._is_a_fork():
             os._exit(0)
         with self._lock:
-            self._write_lines()
-            self._write(message)
+            self._write(*self._gathered(), message)
+
+    def end(self, end: AttemptEnd) -> None:
+        """To be told soon: with `tell_ends`, with what is sent next, or after a moment at the latest."""
+        if self._is_a_fork():
+            os._exit(0)
+        with self._lock:
+            self._ends.append(end)
+        if not self._has_some.is_set():
+            self._has_some.set()
+
+    def tell_ends(self) -> None:
+        if self._ends:
+            with self._lock:
+                self._write(*self._gathered())
 
     def add_line(self, key: int, stream: str, text: str) -> None:
         if self._is_a_fork():
@@ -55,12 +70,12 @@ class Outlet:
             self._pending.append((key, stream, text))
             if self._is_quiet or len(self._pending) >= LINES_PENDING_MAX:
                 self._is_quiet = False
-                self._write_lines()
-        self._has_lines.set()
+                self._write(*self._gathered())
+        self._has_some.set()
 
     def close(self) -> None:
         self._closed.set()
-        self._has_lines.set()
+        self._has_some.set()
 
     def _is_a_fork(self) -> bool:
         return os.getpid() != self._owner_pid
@@ -68,30 +83,39 @@ class Outlet:
     def _disown(self) -> None:
         """In a forked child: the socket stays the parent's alone, and a lock that was held then is free."""
         self._lock = threading.Lock()
-        self._pending = []
+        self._pending, self._ends = [], []
         self._connection.close()
 
-    def _write_lines(self) -> None:
+    def _gathered(self) -> list[FromExecutor]:
+        """Lines before ends: each attempt's lines came before its end."""
+        messages: list[FromExecutor] = []
         if self._pending:
             lines, self._pending = tuple(self._pending), []
-            self._write(Lines(lines))
+            messages.append(Lines(lines))
+        if self._ends:
+            ends, self._ends = self._ends, []
+            firsts = range(0, len(ends), ENDS_PER_FRAME_MAX)
+            messages.extend(Ended(tuple(ends[first : first + ENDS_PER_FRAME_MAX])) for first in firsts)
+        return messages
 
-    def _write(self, message: FromExecutor) -> None:
+    def _write(self, *messages: FromExecutor) -> None:
         try:
-            self._connection.sendall(encode_frame(message))
+            if messages:
+                self._connection.sendall(b"".join([encode_frame(message) for message in messages]))
         except BaseException as broken:
-            end_at_once(f"the supervisor cannot be told of a {type(message).__name__}: {broken!r}")
+            kinds = ", ".join([type(message).__name__ for message in messages])
+            end_at_once(f"the supervisor cannot be told of: {kinds}: {broken!r}")
 
     def _flush_regularly(self) -> None:
         while not self._closed.is_set():
-            self._has_lines.wait()
+            self._has_some.wait()
             self._closed.wait(FLUSH_SECONDS)
-            self._has_lines.clear()
+            self._has_some.clear()
             with self._lock:
                 self._is_quiet = not self._pending
-                self._write_lines()
+                self._write(*self._gathered())
             if not self._is_quiet:
-                self._has_lines.set()
+                self._has_some.set()
 
 
 def end_at_once(reason: str) -> NoReturn:

@@ -31,12 +31,15 @@ class Verdict(Struct, frozen=True):
     error: RunError | None = None
 
 
+_NOTHING = Verdict("succeeded", "null")
+
+
 def verdict_on_return(value: object) -> Verdict:
     """A returned `Failure` counts as raised; a result that cannot be stored is a failure that no retry mends."""
     if isinstance(value, Failure):
         return Verdict("failed", error=_returned(value))
     if value is None:
-        return Verdict("succeeded", "null")
+        return _NOTHING
     try:
         return _verdict_on_result(_RESULTS.encode(value))
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as wrong:

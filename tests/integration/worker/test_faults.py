@@ -39,6 +39,15 @@ async def test_threads_of_an_executor_go_on_while_its_loop_is_blocked(house: Hou
     assert (await house.run(blocking)).state == "running"
 
 
+async def test_what_has_ended_is_told_while_a_neighbour_that_came_with_it_blocks_the_loop(house: House) -> None:
+    quick = await house.one("noop")
+    blocking = await house.marked("block_loop", args={"seconds": 5.0})
+    await house.start(executors=1)
+    await house.began()
+    assert (await house.ended(quick)).state == "succeeded"
+    assert (await house.run(blocking)).state == "running"
+
+
 async def test_what_a_blocked_loop_does_not_begin_is_begun_by_another_executor(house: House) -> None:
     await house.start(begin_seconds_max=0.5, retire_seconds_max=60.0)
     blocking = await house.marked("block_loop", args={"seconds": 8.0})

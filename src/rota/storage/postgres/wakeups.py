@@ -1,9 +1,10 @@
 """Wake-ups between processes by LISTEN and NOTIFY, on a direct connection of their own.
 
-Announcements of this process wake its own subscribers at once. For the others they are gathered for a few milliseconds
-and sent as one statement, never inside a transaction that works. While the connection is down nothing is sent and
-nobody waits: polling goes on, and every subscriber is woken when the connection is back, since it may have missed some.
-Where only a pooler can be reached, use `rota.storage.memory.wakeups` in its place.
+Announcements of this process wake its own subscribers at once. To the others the first one after a silence is sent at
+once, too; those that follow are gathered for a few milliseconds and sent as one statement, never inside a transaction
+that works, on a connection that does not wait for the disk: a hint may be lost. While the connection is down nothing is
+sent and nobody waits: polling goes on, and every subscriber is woken when the connection is back, since it may have
+missed some. Where only a pooler can be reached, use `rota.storage.memory.wakeups` in its place.
 """
 
 import asyncio
@@ -21,6 +22,8 @@ _NOTIFY_TOPICS = query("wakeups/notify_topics")
 
 CHANNEL = "rota_wakeups"
 GATHER_SECONDS = 0.003
+SESSION_SETTINGS = {"synchronous_commit": "off"}
+"""What `connect` is to set: a notification commits a transaction, which would wait for its place in the log."""
 PING_SECONDS = 30.0
 """A connection that died without a word is found out by then, or by what is sent: without an answer it is given up."""
 ANSWER_SECONDS_MAX = 3.0
@@ -43,6 +46,7 @@ class PostgresWakeups:
         self._pending: set[str] = set()
         self._something_to_do = asyncio.Event()
         self._is_sending = False
+        self._sent_at = float("-inf")
         self.listening = asyncio.Event()
 
     def announce(self, topic: str) -> None:
@@ -89,17 +93,14 @@ class PostgresWakeups:
             raise
 
     async def _wait_for_something_to_do(self) -> None:
-        waits = {
-            asyncio.ensure_future(self._something_to_do.wait()),
-            asyncio.ensure_future(self._clock.sleep(PING_SECONDS)),
-        }
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        with contextlib.suppress(TimeoutError):
+            # Not `wait_for`, which loses a cancellation that comes together with what it waits for.
+            async with asyncio.timeout(PING_SECONDS):
+                await self._something_to_do.wait()
         if self._pending:
-            await self._clock.sleep(GATHER_SECONDS)
+            silence = self._clock.monotonic_seconds() - self._sent_at
+            if silence < GATHER_SECONDS:
+                await self._clock.sleep(GATHER_SECONDS - silence)
 
     async def _send(self, connection: Connection) -> None:
         self._something_to_do.clear()
@@ -108,6 +109,7 @@ class PostgresWakeups:
         self._is_sending = True
         await connection.execute(_NOTIFY_TOPICS, topics, timeout=ANSWER_SECONDS_MAX)
         self._is_sending = False
+        self._sent_at = self._clock.monotonic_seconds()
 
     async def _send_last(self, connection: Connection) -> None:
         """What was announced just before the end, unless that would hold the end up."""
