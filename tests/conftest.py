@@ -18,7 +18,7 @@ from tests.support.postgres import ENGINES, ClonedDatabase, TestServer, roomy_me
 from tests.support.settable_clock import SettableClock
 from tests.support.waiting import loop_sleep
 
-pytest_plugins = ["tests.plugins.no_skips"]
+pytest_plugins = ["tests.plugins.no_skips", "tests.plugins.port_coverage"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
