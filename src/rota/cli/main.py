@@ -20,6 +20,7 @@ from rota.cli.output import OutputForm, Printer
 from rota.cli.process import bootstrap, migrate, server, up
 from rota.cli.run import runs
 from rota.cli.schedule import schedules
+from rota.cli.signing_secret import signing_secrets
 from rota.cli.tenant import tenants, tokens
 from rota.cli.worker import workers
 from rota.client.http import ApiError
@@ -46,6 +47,7 @@ for _name, _group in {
     "lock": locks,
     "tenant": tenants,
     "token": tokens,
+    "signing-secret": signing_secrets,
     "import": imports,
 }.items():
     app.add_typer(_group, name=_name)

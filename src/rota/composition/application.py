@@ -54,6 +54,7 @@ def build_application(
         events=stores.events,
         idempotency=stores.idempotency,
         locks=stores.locks,
+        signing_secrets=stores.signing_secrets,
         wakeups=machine.wakeups,
         metrics=machine.metrics,
         readiness=readiness or {},

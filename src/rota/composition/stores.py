@@ -12,6 +12,7 @@ from rota.storage.postgres.run_control import PostgresRunControl
 from rota.storage.postgres.run_intake import PostgresRunIntake
 from rota.storage.postgres.run_reading import PostgresRunReader
 from rota.storage.postgres.schedules import PostgresScheduleStore
+from rota.storage.postgres.signing_secrets import PostgresSigningSecretStore
 from rota.storage.postgres.tenants import PostgresTenantStore
 from rota.storage.postgres.tokens import PostgresTokenStore
 from rota.storage.postgres.workers import PostgresWorkerStore
@@ -31,6 +32,7 @@ class ServerStores(Struct, frozen=True):
     events: PostgresEventStore
     idempotency: PostgresIdempotencyStore
     locks: PostgresLockStore
+    signing_secrets: PostgresSigningSecretStore
     partitions: PostgresPartitions
 
 
@@ -49,5 +51,6 @@ def server_stores(pools: ServerPools) -> ServerStores:
         events=PostgresEventStore(api, service),
         idempotency=PostgresIdempotencyStore(api),
         locks=PostgresLockStore(api),
+        signing_secrets=PostgresSigningSecretStore(api),
         partitions=PostgresPartitions(service, pooled_by_transaction=pooled),
     )

@@ -22,10 +22,12 @@ from rota.storage.postgres.login_roles import require_login
 from rota.storage.postgres.logins import DatabaseUrls, Login
 from rota.storage.postgres.run_claims import PostgresRunClaims
 from rota.storage.postgres.schema_waiting import require_schema
+from rota.storage.postgres.signing_secrets import PostgresSigningKeys
 from rota.storage.postgres.workers import PostgresWorkerStore
 from rota.telemetry.logs import configure_logs
 from rota.worker.options import WorkerOptions, refuse_invalid
 from rota.worker.process import run_worker
+from rota.worker.signing_claims import SigningClaims
 from rota.worker.worker_ports import WorkerPorts
 
 
@@ -63,7 +65,10 @@ async def _ports(urls: DatabaseUrls, stop: asyncio.Event) -> AsyncGenerator[Work
         pool = await until_answered(lambda: _pool(stack, urls, clock), stop)
         await until_answered(lambda: require_schema(pool), stop)
         yield WorkerPorts(
-            claims=PostgresRunClaims(pool, pooled_by_transaction=pooled),
+            claims=SigningClaims(
+                PostgresRunClaims(pool, pooled_by_transaction=pooled),
+                PostgresSigningKeys(pool, pooled_by_transaction=pooled),
+            ),
             workers=PostgresWorkerStore(pool, pooled_by_transaction=pooled),
             wakeups=await stack.enter_async_context(wakeups_of(urls, clock)),
             clock=clock,

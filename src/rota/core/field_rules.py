@@ -38,6 +38,7 @@ QUEUE_RULE = TextRule(
     re.compile(r"[a-z0-9][a-z0-9._-]*"),
     "lower-case letters, digits, '.', '_' and '-', beginning with a letter or digit",
 )
+SECRET_NAME_RULE = TextRule(64, QUEUE_RULE.pattern, QUEUE_RULE.shape)
 LABEL_KEY_RULE = TextRule(
     128,
     re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?"),

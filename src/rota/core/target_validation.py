@@ -6,7 +6,14 @@ from ipaddress import ip_address
 from typing import get_args
 from urllib.parse import SplitResult, urlsplit
 
-from rota.core.field_rules import TASK_RULE, choice_problems, first_unprintable, json_problems, text_problems
+from rota.core.field_rules import (
+    SECRET_NAME_RULE,
+    TASK_RULE,
+    choice_problems,
+    first_unprintable,
+    json_problems,
+    text_problems,
+)
 from rota.domain.problems import FieldProblem
 from rota.domain.targets import HttpMethod, HttpTarget, Target, TaskTarget
 
@@ -48,6 +55,8 @@ def _http_problems(target: HttpTarget) -> Iterator[FieldProblem]:
     if target.body is not None and target.method in _BODILESS:
         yield FieldProblem("body", f"a {target.method} request carries none", "leave it out, or use method POST")
     yield from json_problems("body", target.body, PAYLOAD_BYTES_MAX)
+    if target.signed_with is not None:
+        yield from text_problems("signed_with", target.signed_with, SECRET_NAME_RULE)
 
 
 def _url_problems(url: str) -> Iterator[FieldProblem]:

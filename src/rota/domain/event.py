@@ -36,6 +36,8 @@ EVENT_TYPES: dict[str, str] = {
     "TenantRevoked": "a tenant was closed",
     "TokenCreated": "an API token was issued",
     "TokenRevoked": "an API token was revoked",
+    "SigningSecretCreated": "a secret was made that requests to HTTP targets are signed with",
+    "SigningSecretRetired": "a signing secret stopped signing",
 }
 
 

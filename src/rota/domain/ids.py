@@ -11,6 +11,8 @@ TriggerId = NewType("TriggerId", str)
 RunId = NewType("RunId", str)
 WorkerId = NewType("WorkerId", str)
 TokenId = NewType("TokenId", str)
+SigningSecretId = NewType("SigningSecretId", str)
+CheckInId = NewType("CheckInId", str)
 
 # A number that grows with every claim of a run: every later write of that attempt must show it (design law 2).
 AttemptToken = NewType("AttemptToken", int)

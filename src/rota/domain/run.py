@@ -12,7 +12,7 @@ from msgspec import Struct
 from rota.domain.ids import AttemptToken, RunId, ScheduleId, TenantId, TriggerId, WorkerId
 from rota.domain.lifecycle import Lifecycle, Transition
 from rota.domain.policies import RunPolicy
-from rota.domain.targets import Target
+from rota.domain.targets import HandedTarget, Target
 
 RunState: TypeAlias = Literal["scheduled", "queued", "running", "succeeded", "failed", "cancelled", "skipped"]
 AttemptOutcome: TypeAlias = Literal["succeeded", "failed", "timed_out", "lost", "cancelled"]
@@ -154,7 +154,7 @@ class ClaimedRun(Struct, frozen=True):
     tenant_id: TenantId
     token: AttemptToken
     attempt_no: int
-    target: Target
+    target: HandedTarget
     policy: RunPolicy
     queue: str
     claimed_at: datetime

@@ -20,7 +20,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from rota.domain.run import RunError
-from rota.domain.targets import Target, TaskTarget
+from rota.domain.targets import HandedTarget, SignedHttpTarget, TaskTarget
 from rota.worker.app import Task
 from rota.worker.arguments import Signature, bind_arguments, signature_of
 from rota.worker.capture import AttemptOutput, capture_from_here, capturing
@@ -116,7 +116,7 @@ class AttemptRunner:
             taken = tuple(key for key in keys if self._waiting.pop(key, None) is not None)
         self._outlet.send(Withdrawn(taken))
 
-    def _runs_in_thread(self, target: Target) -> bool:
+    def _runs_in_thread(self, target: HandedTarget) -> bool:
         task = self._tasks.get(_call_of(target)[0])
         return task is not None and not task.is_async
 
@@ -222,8 +222,10 @@ def _runnable(task: Task) -> RunnableTask:
     return RunnableTask(task.function, signature_of(task.function), inspect.iscoroutinefunction(task.function))
 
 
-def _call_of(target: Target) -> tuple[str, dict[str, Any]]:
+def _call_of(target: HandedTarget) -> tuple[str, dict[str, Any]]:
     """Every target is a task with arguments: an HTTP target is the built-in one."""
     if isinstance(target, TaskTarget):
         return target.task, target.args
+    if isinstance(target, SignedHttpTarget):
+        return HTTP_TASK, {**structs.asdict(target.request), "signed": target}
     return HTTP_TASK, structs.asdict(target)

@@ -4,11 +4,12 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rota.domain.targets import HttpMethod
+from rota.core import webhook_signature
+from rota.domain.targets import HttpMethod, SignedHttpTarget
 from rota.worker.app import App
 from rota.worker.attempts import HTTP_TASK
 from rota.worker.context import Context
-from rota.worker.http_request import HttpOrder, send_request
+from rota.worker.http_request import HttpOrder, Signing, send_request
 from rota.worker.outcomes import Failure, NonRetryable
 from rota.worker.shell_command import CommandOrder, run_command
 from rota.worker.target_guard import TargetGuard
@@ -55,17 +56,33 @@ def builtin_app(
         method: HttpMethod = "POST",
         headers: dict[str, str] | None = None,
         body: object = None,
+        signed_with: str | None = None,
+        signed: SignedHttpTarget | None = None,
     ) -> dict[str, Any] | Failure:
-        order = HttpOrder(url=url, method=method, headers=_with_identity(headers or {}, ctx), body=body)
+        if signed_with is not None and (signed is None or not signed.keys):
+            return _unsigned(signed_with, ctx)
+        signing = None if signed is None else _signing(signed, ctx)
+        named = _with_identity(headers or {}, ctx)
+        order = HttpOrder(url=url, method=method, headers=named, body=body, signing=signing)
         return await send_request(order, guard, ctx.remaining_seconds)
 
     return app
 
 
+def _unsigned(name: str, ctx: Context) -> Failure:
+    """A request that was to be signed is never sent without: its receiver could not tell it from a forged one."""
+    message = f"tenant {ctx.tenant_id!r} has no live signing secret {name!r}; make one, or leave out `signed_with`"
+    return Failure(message, retryable=False, failure_class="config")
+
+
+def _signing(signed: SignedHttpTarget, ctx: Context) -> Signing:
+    return Signing(signed.keys, ctx.run_id, int(signed.signed_at.timestamp()))
+
+
 def _with_identity(headers: Mapping[str, str], ctx: Context) -> dict[str, str]:
     """`headers` without those of ours, in whatever case they are written: a receiver must not have to choose."""
     ours = _identity(ctx)
-    taken = {name.lower() for name in (*ours, FIRE_AT_HEADER)}
+    taken = {name.lower() for name in (*ours, FIRE_AT_HEADER)} | webhook_signature.HEADERS
     return {**{name: text for name, text in headers.items() if name.lower() not in taken}, **ours}
 
 

@@ -1,9 +1,10 @@
 """Sending the request of an HTTP target, and what its answer means for the run.
 
-2xx is success. 408, 429 and 5xx are failures worth another try (`Retry-After` is honoured), every other answer is one
-that no retry mends. The connection goes to the very address that the guard has judged: names are resolved once, by the
-connector's resolver, and no socket is made to an address that the guard refuses, however the URL wrote it. Redirects
-are followed here, each judged like the first; credentials do not follow to another origin.
+2xx is success. 408, 425, 429 and 5xx are failures worth another try (`Retry-After` is honoured), every other answer is
+one that no retry mends. The connection goes to the very address that the guard has judged: names are resolved once, by
+the connector's resolver, and no socket is made to an address that the guard refuses, however the URL wrote it.
+Redirects are followed here, each judged like the first. Credentials and signatures do not follow to another origin, nor
+a signature to another body.
 """
 
 import email.utils
@@ -19,6 +20,7 @@ import msgspec
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
+from rota.core import webhook_signature
 from rota.core.failure_class import classify_failure
 from rota.domain.targets import HttpMethod
 from rota.worker.outcomes import Failure
@@ -33,8 +35,16 @@ AddressInfo: TypeAlias = tuple[int, int, int, str, tuple[Any, ...]]
 """As `socket.getaddrinfo` gives it: family, kind, protocol, canonical name, address."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_WORTH_A_RETRY = frozenset({408, 429})
+_WORTH_A_RETRY = frozenset({408, 425, 429})
 _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+
+class Signing(msgspec.Struct, frozen=True):
+    """What a request is signed as, and by which keys; `rota.core.webhook_signature` has the rule."""
+
+    keys: tuple[bytes, ...]
+    message_id: str
+    unix_seconds: int
 
 
 class HttpOrder(msgspec.Struct, frozen=True):
@@ -44,6 +54,7 @@ class HttpOrder(msgspec.Struct, frozen=True):
     method: HttpMethod
     headers: dict[str, str]
     body: Any = None
+    signing: Signing | None = None
 
 
 class TargetRefused(OSError):
@@ -111,11 +122,12 @@ async def _follow(session: aiohttp.ClientSession, order: HttpOrder, guard: Targe
         refused = _refused_url(order.url, guard)
         if refused is not None:
             return Failure(refused, retryable=False, failure_class="config")
+        body = _encoded(order.body)
         async with session.request(
             order.method,
             order.url,
-            headers=_headers(order),
-            data=_encoded(order.body),
+            headers=_headers(order, body),
+            data=body,
             allow_redirects=False,
         ) as answer:
             location = answer.headers.get("Location")
@@ -139,11 +151,12 @@ def _refused_url(url: str, guard: TargetGuard) -> str | None:
 
 def _redirected(order: HttpOrder, status: int, url: str) -> HttpOrder:
     """As browsers do it: 307 and 308 repeat the request, the others ask with GET."""
-    headers = order.headers
+    headers, signing = order.headers, order.signing
     if _origin(url) != _origin(order.url):
         headers = {name: text for name, text in headers.items() if name.lower() not in _CREDENTIALS}
+        signing = None
     if status in {307, 308}:
-        return HttpOrder(url, order.method, headers, order.body)
+        return HttpOrder(url, order.method, headers, order.body, signing)
     return HttpOrder(url, "HEAD" if order.method == "HEAD" else "GET", headers)
 
 
@@ -152,7 +165,15 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def _headers(order: HttpOrder) -> dict[str, str]:
+def _headers(order: HttpOrder, body: bytes | None) -> dict[str, str]:
+    if order.signing is None:
+        return _plain_headers(order)
+    named = order.signing
+    signed = webhook_signature.signature_headers(named.keys, named.message_id, named.unix_seconds, body or b"")
+    return {**_plain_headers(order), **signed}
+
+
+def _plain_headers(order: HttpOrder) -> dict[str, str]:
     given = {name.lower() for name in order.headers}
     defaults = {"User-Agent": "rota", "Accept-Encoding": "identity"}
     if order.body is not None:

@@ -19,7 +19,7 @@ from rota.domain.ids import RunId, ScheduleId, TenantId
 from rota.domain.policies import RetryPolicy
 from rota.domain.problems import FieldProblem
 from rota.domain.run import AttemptOutcome, RunError
-from rota.domain.targets import Target
+from rota.domain.targets import HandedTarget
 
 FRAME_BYTES_MAX = 64 * 1024 * 1024
 # Arguments and results have at most 256 KiB each, so that a frame of so many keeps well below the bound.
@@ -47,7 +47,7 @@ class AttemptOrder(Struct, frozen=True, array_like=True):
     run_id: RunId
     tenant_id: TenantId
     attempt_no: int
-    target: Target
+    target: HandedTarget
     timeout_seconds: float
     schedule_id: ScheduleId | None = None
     fire_at: datetime | None = None

@@ -156,7 +156,7 @@ class Broken:
 
 STORES = (
     "schedules", "run_intake", "run_reader", "run_control", "workers", "tenants", "tokens", "events", "idempotency",
-    "locks",
+    "locks", "signing_secrets",
 )  # fmt: skip
 
 

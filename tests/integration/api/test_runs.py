@@ -36,7 +36,7 @@ async def test_a_run_is_enqueued_and_its_queue_is_told(empty_world: World) -> No
 async def test_a_target_may_stand_instead_of_a_task(empty_world: World) -> None:
     target = {"kind": "http", "url": "https://example.org/hook", "body": {"a": 1}}
     answer = await empty_world.call("POST", "/runs", {"target": target})
-    assert answer.json()["target"] == {**target, "method": "POST", "headers": {}}
+    assert answer.json()["target"] == {**target, "method": "POST", "headers": {}, "signed_with": None}
     for body, field in (({}, "task"), ({"task": "x", "target": target}, "task"), ({"args": {}, "task": None}, "task")):
         refused = await empty_world.call("POST", "/runs", body)
         assert [one["field"] for one in refused.json()["errors"]] == [field]

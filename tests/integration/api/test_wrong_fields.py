@@ -84,6 +84,7 @@ WRONG: dict[type[Struct], dict[str, list[object]]] = {
         "method": ["BREW", 1],
         "headers": [{"bad header": "x"}, {"x": "a\nb"}, [], {"x": 1}],
         "body": [BIG],
+        "signed_with": ["", "Not A Name", 5, "x" * 65],
     },
     # A run that was asked for has no schedule whose turn it could take.
     RunPolicy: {**RUN_POLICY, "serial": [True, "yes"]},

@@ -31,6 +31,7 @@ from rota.storage.postgres.run_control import PostgresRunControl
 from rota.storage.postgres.run_intake import PostgresRunIntake
 from rota.storage.postgres.run_reading import PostgresRunReader
 from rota.storage.postgres.schedules import PostgresScheduleStore
+from rota.storage.postgres.signing_secrets import PostgresSigningSecretStore
 from rota.storage.postgres.tenants import PostgresTenantStore
 from rota.storage.postgres.tokens import PostgresTokenStore
 from rota.storage.postgres.workers import PostgresWorkerStore
@@ -129,6 +130,7 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         events=PostgresEventStore(api_pool, service_pool),
         idempotency=PostgresIdempotencyStore(api_pool),
         locks=PostgresLockStore(api_pool),
+        signing_secrets=PostgresSigningSecretStore(api_pool),
         wakeups=wakeups,
         metrics=Metrics(),
     )
@@ -168,6 +170,7 @@ async def furnish(world: World) -> None:
     await execute_once(world, RunId(run["id"]))
     await world.call("POST", "/runs", {"task": "report", "delay_seconds": 3600})
     token = (await world.call("POST", "/tokens", {"name": "spare"})).raise_for_status().json()
+    signing = (await world.call("POST", "/signing-secrets", {"name": "spare"})).raise_for_status().json()
     (worker,) = await world.ports.workers.list_recent(1)
     lock = {"holder": "billing", "ttl_seconds": 600}
     (await world.call("POST", "/locks/reports-of-acme/acquire", lock)).raise_for_status()
@@ -176,6 +179,7 @@ async def furnish(world: World) -> None:
         "run_id": run["id"],
         "token_id": token["id"],
         "worker_id": worker.id,
+        "secret_id": signing["id"],
         "lock_name": "reports-of-acme",
         "tenant_id": ACME,
     }

@@ -10,9 +10,12 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.test_utils import TestServer
+from msgspec import structs
 
+from rota.core.webhook_signature import signature_headers
+from rota.domain.targets import HttpTarget, SignedHttpTarget
 from rota.worker.builtin_tasks import builtin_app
-from rota.worker.http_request import BODY_BYTES_KEPT, GuardedResolver, HttpOrder, TargetRefused, send_request
+from rota.worker.http_request import BODY_BYTES_KEPT, GuardedResolver, HttpOrder, Signing, TargetRefused, send_request
 from rota.worker.outcomes import Failure
 from rota.worker.target_guard import TargetGuard
 from rota.worker.testing import fake_context, run_task
@@ -56,7 +59,9 @@ async def site() -> AsyncGenerator[Site]:
 
 
 async def send(url: str, guard: TargetGuard = LOOPBACK, seconds: float = 5.0, **fields: Any) -> Any:
-    order = HttpOrder(url, fields.get("method", "POST"), fields.get("headers", {}), fields.get("body"))
+    order = HttpOrder(
+        url, fields.get("method", "POST"), fields.get("headers", {}), fields.get("body"), fields.get("signing")
+    )
     return await send_request(order, guard, seconds)
 
 
@@ -91,6 +96,7 @@ async def test_a_long_answer_is_kept_up_to_its_bound(site: Site) -> None:
         (401, False, "auth"),
         (404, False, "config"),
         (408, True, "timeout"),
+        (425, True, "unknown"),
         (429, True, "api_limit"),
         (500, True, "unknown"),
         (503, True, "network"),
@@ -271,3 +277,45 @@ async def test_the_receiver_is_told_which_run_and_which_attempt_it_is(site: Site
         "Rota-Attempt": "2",
         "Rota-Fire-At": "2026-03-01T02:30:00Z",
     }
+
+
+SIGNING = Signing((b"k" * 32,), "run-7", 1_772_332_200)
+
+
+def signatures(site: Site, path: str) -> list[str | None]:
+    return [headers.get("webhook-signature") for _, asked, headers, _ in site.asked if asked == path]
+
+
+async def test_a_signature_follows_to_the_same_origin_and_body_only(site: Site) -> None:
+    site.answer("/there")
+    other = site.url("/there").replace("127.0.0.1", "localhost")
+    await send(site.answer("/near", 307, Location="/there"), body={"a": 1}, signing=SIGNING)
+    await send(site.answer("/away", 307, Location=other), body={"a": 1}, signing=SIGNING)
+    await send(site.answer("/see", 303, Location="/there"), body={"a": 1}, signing=SIGNING)
+    expected = signature_headers(SIGNING.keys, "run-7", 1_772_332_200, b'{"a":1}')["webhook-signature"]
+    assert signatures(site, "/there") == [expected, None, None]
+
+
+async def test_the_bytes_that_are_sent_are_the_bytes_that_are_signed(site: Site) -> None:
+    app = builtin_app(allow_exec=False, allow_targets=("127.0.0.0/8",), stop_grace_seconds=1)
+    at = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
+    headers = {"Webhook-Signature": "v1,forged", "webhook-id": "forged"}
+    for body in ({"amount": 1.50, "name": "päid"}, "text", None):
+        target = HttpTarget(site.answer("/a"), headers=headers, body=body, signed_with="billing")
+        args = {**structs.asdict(target), "signed": SignedHttpTarget(target, (b"new", b"old"), at)}
+        assert (await run_task(app, "rota.http", args, fake_context(run_id="run-7"))).outcome == "succeeded"
+    for _, _, sent, raw in site.asked:
+        expected = signature_headers((b"new", b"old"), "run-7", int(at.timestamp()), raw)
+        assert {name: text for name, text in sent.items() if name.lower().startswith("webhook-")} == expected
+
+
+async def test_a_request_that_cannot_be_signed_is_not_sent(site: Site) -> None:
+    app = builtin_app(allow_exec=False, allow_targets=("127.0.0.0/8",), stop_grace_seconds=1)
+    target = HttpTarget(site.answer("/a"), signed_with="gone")
+    nothing = {**structs.asdict(target), "signed": SignedHttpTarget(target, (), datetime(2026, 3, 1, tzinfo=UTC))}
+    for args in (structs.asdict(target), nothing):
+        outcome = await run_task(app, "rota.http", args, fake_context(run_id="run-7"))
+        assert outcome.outcome == "failed"
+        assert outcome.error is not None
+        assert (outcome.error.retryable, outcome.error.failure_class) == (False, "config")
+    assert site.asked == []

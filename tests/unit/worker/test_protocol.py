@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from rota.domain.errors import Bug
 from rota.domain.ids import RunId, TenantId
 from rota.domain.run import RunError
-from rota.domain.targets import HttpTarget, Target, TaskTarget
+from rota.domain.targets import HandedTarget, HttpTarget, SignedHttpTarget, TaskTarget
 from rota.worker.protocol import (
     FRAME_BYTES_MAX,
     AttemptEnd,
@@ -48,7 +50,9 @@ def test_messages_survive_any_cutting_of_the_stream(cuts: list[int]) -> None:
 @pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**308, 1e308, 5e-324])
 def test_numbers_of_any_size_reach_the_handler(number: float) -> None:
     """A store keeps 1e20 as an integer of 21 digits; an order that could not be encoded would end the worker."""
-    targets: tuple[Target, ...] = (TaskTarget("a", {"n": number}), HttpTarget("https://x.example/", body=[number]))
+    request = HttpTarget("https://x.example/", body=[number])
+    signed = SignedHttpTarget(request, (b"\x00\xff",), datetime(2026, 3, 1, tzinfo=UTC))
+    targets: tuple[HandedTarget, ...] = (TaskTarget("a", {"n": number}), request, signed)
     for target in targets:
         order = AttemptOrder(1, RunId("r"), TenantId("t"), 1, target, 60.0)
         (begin,) = frames_to_executor().feed(encode_frame(Begin((order,))))

@@ -13,6 +13,7 @@ from rota.ports.ids import Ids
 from rota.ports.lock_store import LockStore
 from rota.ports.run_store import RunControl, RunIntake, RunReader
 from rota.ports.schedule_store import ScheduleStore
+from rota.ports.signing_store import SigningSecretStore
 from rota.ports.tenant_store import EventStore, TenantStore, TokenStore
 from rota.ports.wakeups import Wakeups
 from rota.ports.worker_store import WorkerStore
@@ -20,6 +21,7 @@ from rota.services.lock_verbs import LockVerbs
 from rota.services.run_verbs import RunVerbs
 from rota.services.schedule_previewing import SchedulePreviews
 from rota.services.schedule_verbs import ScheduleVerbs
+from rota.services.signing_verbs import SigningVerbs
 from rota.services.tenant_verbs import TenantVerbs
 from rota.telemetry.metrics import Metrics
 
@@ -42,6 +44,7 @@ class ApiPorts(Struct, frozen=True):
     events: EventStore
     idempotency: IdempotencyStore
     locks: LockStore
+    signing_secrets: SigningSecretStore
     wakeups: Wakeups
     metrics: Metrics
     readiness: dict[str, ReadinessCheck] = {}
@@ -67,6 +70,7 @@ class Services(Struct, frozen=True):
     previews: SchedulePreviews
     runs: RunVerbs
     locks: LockVerbs
+    signing_secrets: SigningVerbs
     tenants: TenantVerbs
     authenticator: Authenticator
     streams: StreamGate
@@ -88,6 +92,7 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
             ports.wakeups,
         ),
         LockVerbs(ports.locks, ports.wakeups, ports.clock),
+        SigningVerbs(ports.signing_secrets, ports.schedules, ports.ids),
         TenantVerbs(ports.tenants, ports.tokens, ports.schedules, ports.ids, ports.wakeups),
         Authenticator(ports.tokens, ports.clock, ports.metrics),
         StreamGate(options.streams_max, options.streams_per_tenant_max, ports.metrics),

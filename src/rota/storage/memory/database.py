@@ -15,6 +15,7 @@ from rota.ports.ids import Ids
 from rota.storage.event_drafts import refuse_unknown_types
 from rota.storage.memory.lock_tables import LockTables
 from rota.storage.memory.run_tables import RunTables
+from rota.storage.memory.signing_tables import SigningTables
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class MemoryDatabase:
     audit: list[StoredAudit] = field(default_factory=list[StoredAudit])
     runs_state: RunTables = field(default_factory=RunTables)
     locks_state: LockTables = field(default_factory=LockTables)
+    signing_state: SigningTables = field(default_factory=SigningTables)
     transactions_count: int = 0
 
     def new_id(self) -> str:
