@@ -35,6 +35,15 @@ class DuePosition(Struct, frozen=True, order=True):
     trigger_id: TriggerId
 
 
+class UnreadableTrigger(Struct, frozen=True):
+    """A due trigger that this version cannot read: a newer one has stored it. It waits, and holds up nobody."""
+
+    tenant_id: TenantId
+    schedule_id: ScheduleId
+    trigger_id: TriggerId
+    problem: str
+
+
 class DueBatch(Struct, frozen=True):
     """`now` is the store's time at which `triggers` were read: every decision of the batch uses it.
 
@@ -44,6 +53,7 @@ class DueBatch(Struct, frozen=True):
     now: datetime
     triggers: tuple[DueTrigger, ...]
     end: DuePosition | None = None
+    unreadable: tuple[UnreadableTrigger, ...] = ()
 
 
 class FireDraft(Struct, frozen=True):

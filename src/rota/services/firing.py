@@ -11,12 +11,13 @@ the fence is stale. What the store refused for one trigger (it was changed meanw
 
 import asyncio
 
+import structlog
 from msgspec import Struct
 
 from rota.core.firing import plan_firing
 from rota.domain.errors import Stale, Unavailable
-from rota.domain.firing import DueBatch, DuePosition
-from rota.domain.ids import ScheduleId
+from rota.domain.firing import DueBatch, DuePosition, UnreadableTrigger
+from rota.domain.ids import ScheduleId, TriggerId
 from rota.domain.lease import Fence
 from rota.ports.firing_store import FiringResult, FiringStore
 from rota.ports.wakeups import Wakeups
@@ -26,6 +27,10 @@ TRIGGERS_PER_BATCH_MAX = 1_000
 LANES = 2
 # A call returns after so many batches, since the leader has other duties; a second's work.
 BATCHES_PER_CALL_MAX = 24
+# Each is told once; this many are remembered as told.
+UNREADABLE_TOLD_MAX = 1_000
+
+_log = structlog.get_logger("rota.services.firing")
 
 
 class FiringSummary(Struct):
@@ -76,6 +81,7 @@ class Firing:
         self._leadership = leadership
         self._wakeups = wakeups
         self._limit = TRIGGERS_PER_BATCH_MAX
+        self._told: set[TriggerId] = set()
 
     async def fire_due(self) -> FiringSummary:
         """Until nothing is due, the call's bound is reached, or this process leads no more.
@@ -109,7 +115,9 @@ class Firing:
                 return None
             walk.busy.pop(lane, None)
             busy = frozenset[ScheduleId]().union(*walk.busy.values())
-            return walk.take(lane, await self._store.due_triggers(self._limit, walk.position), busy)
+            batch = await self._store.due_triggers(self._limit, walk.position)
+            self._tell_unreadable(batch.unreadable)
+            return walk.take(lane, batch, busy)
 
     async def _fire_batch(self, walk: _Walk, fence: Fence, batch: DueBatch) -> None:
         advances = plan_firing(batch)
@@ -128,6 +136,19 @@ class Firing:
         self._limit = min(TRIGGERS_PER_BATCH_MAX, self._limit * 2)
         walk.summary.add(result)
         self._announce(result, cancels=any(advance.cancel_live for advance in advances))
+
+    def _tell_unreadable(self, unreadable: tuple[UnreadableTrigger, ...]) -> None:
+        for each in unreadable:
+            if each.trigger_id not in self._told and len(self._told) < UNREADABLE_TOLD_MAX:
+                self._told.add(each.trigger_id)
+                _log.error(
+                    "trigger_unreadable",
+                    tenant_id=each.tenant_id,
+                    schedule_id=each.schedule_id,
+                    trigger_id=each.trigger_id,
+                    problem=each.problem,
+                    remedy="it was stored by a newer version of Rota, which can fire it; or store the schedule anew",
+                )
 
     def _announce(self, result: FiringResult, *, cancels: bool) -> None:
         for queue in result.queues:

@@ -13,7 +13,7 @@ from functools import lru_cache
 import msgspec
 
 from rota.domain.errors import Bug, Stale
-from rota.domain.firing import FIRED_BY, DueBatch, DuePosition, DueTrigger, TriggerAdvance
+from rota.domain.firing import FIRED_BY, DueBatch, DuePosition, DueTrigger, TriggerAdvance, UnreadableTrigger
 from rota.domain.lease import Fence
 from rota.domain.policies import Policies
 from rota.domain.schedule import TriggerState
@@ -56,7 +56,13 @@ class PostgresFiringStore:
             return DueBatch(now, ())
         last = rows[-1]
         end = DuePosition(last["next_fire_at"], last["trigger_id"]) if len(rows) == limit else None
-        return DueBatch(now, tuple(_due_trigger(row) for row in rows), end)
+        found = [_due_trigger(row) for row in rows]
+        return DueBatch(
+            now,
+            tuple([each for each in found if isinstance(each, DueTrigger)]),
+            end,
+            tuple([each for each in found if isinstance(each, UnreadableTrigger)]),
+        )
 
     async def apply(self, fence: Fence, advances: Sequence[TriggerAdvance]) -> FiringResult:
         if not advances:
@@ -84,12 +90,16 @@ class PostgresFiringStore:
         )
 
 
-def _due_trigger(row: Row) -> DueTrigger:
+def _due_trigger(row: Row) -> DueTrigger | UnreadableTrigger:
     """Columns by their places: by name they cost twice as much, and there are many rows."""
     _, trigger_id, tenant_id, schedule_id, spec, anchor_at, next_at, through, count, version, name, *rest = row.values()
     policies, queued_count, running_count = rest
-    state = TriggerState(trigger_id, _spec_of(spec), anchor_at, next_at, through, count)
-    return DueTrigger(tenant_id, schedule_id, version, name, state, _policies_of(policies), queued_count, running_count)
+    try:
+        state = TriggerState(trigger_id, _spec_of(spec), anchor_at, next_at, through, count)
+        decoded = _policies_of(policies)
+    except msgspec.DecodeError as wrong:
+        return UnreadableTrigger(tenant_id, schedule_id, trigger_id, str(wrong))
+    return DueTrigger(tenant_id, schedule_id, version, name, state, decoded, queued_count, running_count)
 
 
 @lru_cache(maxsize=SPECS_REMEMBERED_MAX)
