@@ -117,7 +117,7 @@ class AttemptRunner:
         self._outlet.send(Withdrawn(taken))
 
     def _runs_in_thread(self, target: HandedTarget) -> bool:
-        task = self._tasks.get(_call_of(target)[0])
+        task = self._tasks.get(_task_of(target))
         return task is not None and not task.is_async
 
     def _open(self, orders: Iterable[AttemptOrder]) -> list[LiveAttempt]:
@@ -129,7 +129,7 @@ class AttemptRunner:
             for order in orders:
                 if self._waiting.pop(order.key, None) is not None:
                     output = AttemptOutput(outlet, order.key, lines_max=lines_max, bytes_max=bytes_max)
-                    task, _ = _call_of(order.target)
+                    task = _task_of(order.target)
                     opened.append(LiveAttempt(order, task, Context(order, output, time), output))
                     self._live[order.key] = opened[-1]
         return opened
@@ -220,6 +220,10 @@ class UnknownTask(Exception):
 
 def _runnable(task: Task) -> RunnableTask:
     return RunnableTask(task.function, signature_of(task.function), inspect.iscoroutinefunction(task.function))
+
+
+def _task_of(target: HandedTarget) -> str:
+    return target.task if isinstance(target, TaskTarget) else HTTP_TASK
 
 
 def _call_of(target: HandedTarget) -> tuple[str, dict[str, Any]]:
