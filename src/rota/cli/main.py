@@ -11,6 +11,7 @@ import typer
 
 import rota
 from rota.cli.backup import backup, restore
+from rota.cli.check_in import check_ins
 from rota.cli.event import events
 from rota.cli.importing import imports
 from rota.cli.lock import locks
@@ -48,6 +49,7 @@ for _name, _group in {
     "tenant": tenants,
     "token": tokens,
     "signing-secret": signing_secrets,
+    "check-in": check_ins,
     "import": imports,
 }.items():
     app.add_typer(_group, name=_name)

@@ -55,6 +55,7 @@ def build_application(
         idempotency=stores.idempotency,
         locks=stores.locks,
         signing_secrets=stores.signing_secrets,
+        check_ins=stores.check_ins,
         wakeups=machine.wakeups,
         metrics=machine.metrics,
         readiness=readiness or {},

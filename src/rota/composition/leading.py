@@ -13,6 +13,7 @@ from rota.ports.clock import Clock
 from rota.ports.ids import Ids
 from rota.ports.lease_store import LeaseStore
 from rota.ports.wakeups import Wakeups
+from rota.services.check_in_watch import CheckInWatch
 from rota.services.election import Election
 from rota.services.firing import Firing
 from rota.services.leadership_events import LeadershipEvents
@@ -86,6 +87,7 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
         Duty("election", election.run),
         Duty("leading", leading.run),
         Duty("leadership events", events.run),
+        Duty("check-ins", CheckInWatch(stores.check_in_deadlines, election, clock).run),
         Duty("partitions", keep_partitions),
     )
     return Leadership(election, events, duties)

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from rota.composition.database import ServerPools
+from rota.storage.postgres.check_ins import PostgresCheckInDeadlines, PostgresCheckInStore
 from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
 from rota.storage.postgres.locks import PostgresLockStore
@@ -33,6 +34,8 @@ class ServerStores(Struct, frozen=True):
     idempotency: PostgresIdempotencyStore
     locks: PostgresLockStore
     signing_secrets: PostgresSigningSecretStore
+    check_ins: PostgresCheckInStore
+    check_in_deadlines: PostgresCheckInDeadlines
     partitions: PostgresPartitions
 
 
@@ -52,5 +55,7 @@ def server_stores(pools: ServerPools) -> ServerStores:
         idempotency=PostgresIdempotencyStore(api),
         locks=PostgresLockStore(api),
         signing_secrets=PostgresSigningSecretStore(api),
+        check_ins=PostgresCheckInStore(api),
+        check_in_deadlines=PostgresCheckInDeadlines(service, pooled_by_transaction=pooled),
         partitions=PostgresPartitions(service, pooled_by_transaction=pooled),
     )

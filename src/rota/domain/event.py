@@ -38,6 +38,11 @@ EVENT_TYPES: dict[str, str] = {
     "TokenRevoked": "an API token was revoked",
     "SigningSecretCreated": "a secret was made that requests to HTTP targets are signed with",
     "SigningSecretRetired": "a signing secret stopped signing",
+    "CheckInCreated": "a check-in was made for a job that runs elsewhere",
+    "CheckInDeleted": "a check-in was deleted",
+    "CheckInFailed": "a job elsewhere told that it failed",
+    "CheckInMissed": "a job elsewhere told of no end by its deadline",
+    "CheckInRecovered": "a job elsewhere told of a success after a miss or a failure",
 }
 
 

@@ -40,6 +40,10 @@ async def one_lock(world: World) -> dict[str, str]:
     return {"lock_name": "walked"}
 
 
+async def another_check_in(world: World) -> dict[str, str]:
+    return {"check_in_id": (await world.call("POST", "/check-ins", {"name": "x", "every_seconds": 60})).json()["id"]}
+
+
 async def another_tenant(world: World) -> dict[str, str]:
     await world.call("POST", "/tenants", {"id": "spare"}, role="platform_admin")
     return {"tenant_id": "spare"}
@@ -50,6 +54,7 @@ PREPARED: dict[str, Prepare] = {
     "resume_schedule": posting("/schedules/{schedule_id}/pause"),
     "cancel_run": another_run,
     "revoke_tenant": another_tenant,
+    "delete_check_in": another_check_in,
     "acquire_lock": one_lock,
     "renew_lock": one_lock,
     "release_lock": one_lock,
@@ -156,7 +161,7 @@ class Broken:
 
 STORES = (
     "schedules", "run_intake", "run_reader", "run_control", "workers", "tenants", "tokens", "events", "idempotency",
-    "locks", "signing_secrets",
+    "locks", "signing_secrets", "check_ins",
 )  # fmt: skip
 
 

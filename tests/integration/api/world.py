@@ -22,6 +22,7 @@ from rota.domain.tenancy import AuditEntry, Role, Tenant
 from rota.domain.worker import WorkerSpec
 from rota.services.acting import Actor
 from rota.services.tenant_verbs import TenantVerbs, TokenRequest
+from rota.storage.postgres.check_ins import PostgresCheckInStore
 from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
@@ -131,6 +132,7 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         idempotency=PostgresIdempotencyStore(api_pool),
         locks=PostgresLockStore(api_pool),
         signing_secrets=PostgresSigningSecretStore(api_pool),
+        check_ins=PostgresCheckInStore(api_pool),
         wakeups=wakeups,
         metrics=Metrics(),
     )
@@ -171,6 +173,7 @@ async def furnish(world: World) -> None:
     await world.call("POST", "/runs", {"task": "report", "delay_seconds": 3600})
     token = (await world.call("POST", "/tokens", {"name": "spare"})).raise_for_status().json()
     signing = (await world.call("POST", "/signing-secrets", {"name": "spare"})).raise_for_status().json()
+    check_in = (await world.call("POST", "/check-ins", {"name": "dump", "every_seconds": 60})).raise_for_status().json()
     (worker,) = await world.ports.workers.list_recent(1)
     lock = {"holder": "billing", "ttl_seconds": 600}
     (await world.call("POST", "/locks/reports-of-acme/acquire", lock)).raise_for_status()
@@ -180,6 +183,7 @@ async def furnish(world: World) -> None:
         "token_id": token["id"],
         "worker_id": worker.id,
         "secret_id": signing["id"],
+        "check_in_id": check_in["id"],
         "lock_name": "reports-of-acme",
         "tenant_id": ACME,
     }

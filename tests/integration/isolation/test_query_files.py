@@ -8,10 +8,14 @@ from tests.architecture.tidy_sql import NOISE, SERVICE
 from tests.integration.isolation.catalogue import tenant_tables
 
 # Aggregates whose statements are run for a tenant's request. Others belong to the leader and to workers, who serve all.
-FOR_REQUESTS = ("schedules", "tokens", "events", "audit", "locks", "signing_secrets")
+FOR_REQUESTS = ("schedules", "tokens", "events", "audit", "locks", "signing_secrets", "check_ins")
 
 # The exceptions among them, run by the service login; each gives its reason in the file.
-ACROSS_TENANTS = {"events/after_in_platform", "events/page_in_platform", "signing_secrets/list_live_keys"}
+ACROSS_TENANTS = {
+    "events/after_in_platform",
+    "events/page_in_platform",
+    "signing_secrets/list_live_keys",
+}
 
 COMPARISON = re.compile(r"\btenant_id\s*=\s*\$1\b")
 

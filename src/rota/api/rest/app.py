@@ -6,6 +6,7 @@ from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 
 from rota.api.rest import (
+    check_ins,
     events,
     health,
     locks,
@@ -21,6 +22,7 @@ from rota.api.rest import (
     tokens,
     workers,
 )
+from rota.api.rest.check_in_pings import ping_routes
 from rota.api.rest.endpoint import Endpoint
 from rota.api.rest.failures import answer_failure
 from rota.api.rest.gate import Gate
@@ -39,6 +41,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *workers.ENDPOINTS,
     *tokens.ENDPOINTS,
     *signing_secrets.ENDPOINTS,
+    *check_ins.ENDPOINTS,
     *tenants.ENDPOINTS,
     *principal.ENDPOINTS,
     *metrics.ENDPOINTS,
@@ -58,7 +61,7 @@ def create_app(
     chosen = options or ApiOptions()
     services = wire(ports, chosen, api_description(ENDPOINTS, chosen.version))
     app = Litestar(
-        route_handlers=[*(bind(endpoint, services) for endpoint in ENDPOINTS), *pages],
+        route_handlers=[*(bind(endpoint, services) for endpoint in ENDPOINTS), ping_routes(services), *pages],
         exception_handlers={Exception: answer_failure},
         openapi_config=None,
         logging_config=None,

@@ -11,7 +11,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
 from rota.api.problem import PROBLEM_CONTENT_TYPE, describe
-from rota.api.rest.gate import STATE_REQUEST_ID
+from rota.api.rest.gate import STATE_REQUEST_ID, logged_path
 from rota.api.rest.rendering import to_json
 from rota.domain.errors import Bug, DomainError, RotaError
 
@@ -35,7 +35,13 @@ def answer_failure(request: Request[Any, Any, State], error: Exception) -> Respo
         error = _ours(error)
     failure = describe(error, request_id, request.scope["path"])
     if failure.problem.status >= 500 and not (isinstance(error, RotaError) and not isinstance(error, Bug)):
-        _log.error("defect", request_id=request_id, method=request.method, path=request.scope["path"], exc_info=error)
+        _log.error(
+            "defect",
+            request_id=request_id,
+            method=request.method,
+            path=logged_path(request.scope["path"]),
+            exc_info=error,
+        )
     return Response(
         to_json(failure.problem),
         status_code=failure.problem.status,

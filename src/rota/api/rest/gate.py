@@ -1,7 +1,7 @@
 """What every request passes before a route is looked for: a request id, authentication, the tenant it acts on; and what
 it leaves behind: one log line, two metrics. An unknown path without a token is 401 like any other, also on loopback.
 
-The log line has the path without its query, and never a header.
+The log line has the path without its query, and never a header; of a ping it has not even the path.
 """
 
 import re
@@ -23,6 +23,7 @@ from rota.services.acting import Actor
 
 PUBLIC_PATHS = frozenset({"/api/v1/health/live", "/api/v1/health/ready"})
 GUARDED_PREFIXES = ("/api", "/metrics")
+SECRET_PREFIX = "/ping/"  # noqa: S105 - what secret paths begin with
 REQUEST_ID_HEADER = "X-Request-Id"
 STATE_ACTOR = "rota_actor"
 STATE_TOKEN_HASH = "rota_token_hash"  # noqa: S105 - the name of a key
@@ -40,6 +41,11 @@ def headers_of(scope: Mapping[str, Any]) -> dict[str, str]:
     for name, value in scope["headers"]:
         found.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
     return found
+
+
+def logged_path(path: str) -> str:
+    """What logs may hold of a path: those of pings are secrets."""
+    return f"{SECRET_PREFIX}…" if path.startswith(SECRET_PREFIX) else path
 
 
 def is_guarded(path: str) -> bool:
@@ -105,7 +111,7 @@ class Gate:
         _log.info(
             "request",
             method=method,
-            path=scope["path"],
+            path=logged_path(scope["path"]),
             status=status,
             duration_ms=round(seconds * 1000, 2),
             request_id=state[STATE_REQUEST_ID],

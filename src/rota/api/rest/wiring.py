@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from rota.api.authn import Authenticator
 from rota.api.rest.stream_gate import StreamGate
+from rota.ports.check_in_store import CheckInStore
 from rota.ports.clock import Clock
 from rota.ports.idempotency_store import IdempotencyStore
 from rota.ports.ids import Ids
@@ -17,6 +18,7 @@ from rota.ports.signing_store import SigningSecretStore
 from rota.ports.tenant_store import EventStore, TenantStore, TokenStore
 from rota.ports.wakeups import Wakeups
 from rota.ports.worker_store import WorkerStore
+from rota.services.check_in_verbs import CheckInVerbs
 from rota.services.lock_verbs import LockVerbs
 from rota.services.run_verbs import RunVerbs
 from rota.services.schedule_previewing import SchedulePreviews
@@ -45,6 +47,7 @@ class ApiPorts(Struct, frozen=True):
     idempotency: IdempotencyStore
     locks: LockStore
     signing_secrets: SigningSecretStore
+    check_ins: CheckInStore
     wakeups: Wakeups
     metrics: Metrics
     readiness: dict[str, ReadinessCheck] = {}
@@ -71,6 +74,7 @@ class Services(Struct, frozen=True):
     runs: RunVerbs
     locks: LockVerbs
     signing_secrets: SigningVerbs
+    check_ins: CheckInVerbs
     tenants: TenantVerbs
     authenticator: Authenticator
     streams: StreamGate
@@ -93,6 +97,7 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
         ),
         LockVerbs(ports.locks, ports.wakeups, ports.clock),
         SigningVerbs(ports.signing_secrets, ports.schedules, ports.ids),
+        CheckInVerbs(ports.check_ins, ports.schedules, ports.ids, ports.clock),
         TenantVerbs(ports.tenants, ports.tokens, ports.schedules, ports.ids, ports.wakeups),
         Authenticator(ports.tokens, ports.clock, ports.metrics),
         StreamGate(options.streams_max, options.streams_per_tenant_max, ports.metrics),

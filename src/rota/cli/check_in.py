@@ -1,0 +1,65 @@
+"""`rota check-in …`: jobs that run elsewhere and tell that they did."""
+
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from rota.cli.output import field
+from rota.cli.session import Session, show_listing, with_session
+
+check_ins = typer.Typer(help="Jobs that run elsewhere and tell that they did.", no_args_is_help=True)
+
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="at most so many")]
+CheckInId = Annotated[str, typer.Argument(metavar="ID")]
+
+_COLUMNS = (
+    field("ID", "id"),
+    field("NAME", "name"),
+    field("STATE", "state"),
+    field("LAST SUCCESS", "succeeded_at"),
+    field("LAST FAILURE", "failed_at"),
+    field("MISSED", "missed_at"),
+    field("DEADLINE", "deadline_at"),
+)
+
+
+@check_ins.command("list")
+@with_session
+def list_check_ins(session: Session, limit: Limit = 500) -> None:
+    """List check-ins by name."""
+    show_listing(session, session.client.listing("/check-ins", limit), _COLUMNS)
+
+
+@check_ins.command("get")
+@with_session
+def get_check_in(session: Session, check_in_id: CheckInId) -> None:
+    """Show one."""
+    session.printer.item(session.client.get(_path(check_in_id)))
+
+
+@check_ins.command("create")
+@with_session
+def create_check_in(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="the job's name")],
+    cron: Annotated[str | None, typer.Option(help="when an end is expected, as a cron expression")] = None,
+    zone: Annotated[str, typer.Option("--tz", help="time zone of the expression")] = "UTC",
+    every: Annotated[float | None, typer.Option(help="seconds from one end to the next")] = None,
+    grace: Annotated[float, typer.Option(help="seconds past that time until it is missed")] = 300.0,
+) -> None:
+    """Make a check-in. The URL to ping is shown this once."""
+    body = {"name": name, "cron": cron, "timezone": zone, "every_seconds": every, "grace_seconds": grace}
+    made = dict(session.client.call("POST", "/check-ins", body=body).body)
+    session.printer.item({**made, "ping_url": f"{session.client.url}{made['ping_path']}"})
+
+
+@check_ins.command("delete")
+@with_session
+def delete_check_in(session: Session, check_in_id: CheckInId) -> None:
+    """Delete a check-in; its URL is dead from now on."""
+    session.printer.item(session.client.call("DELETE", _path(check_in_id)).body)
+
+
+def _path(check_in_id: str) -> str:
+    return f"/check-ins/{quote(check_in_id, safe='')}"

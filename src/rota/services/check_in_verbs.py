@@ -1,0 +1,110 @@
+"""The verbs on check-ins, and their pings. An address is made here, returned once, and stored as its hash only.
+
+A ping says nothing of whether its address exists: who guesses learns nothing, and who mistypes is told by the miss.
+"""
+
+import hashlib
+from collections import OrderedDict
+from datetime import datetime
+
+from msgspec import Struct
+
+from rota.core.check_ins import check_in_problems, on_ping, opened
+from rota.domain.check_in import CheckIn, CheckInDraft, PingSignal
+from rota.domain.errors import DomainError, invalid_input
+from rota.domain.ids import CheckInId
+from rota.ports.check_in_store import CheckInStore
+from rota.ports.clock import Clock
+from rota.ports.ids import Ids
+from rota.ports.schedule_store import ScheduleStore
+from rota.services.acting import Actor
+
+PINGS_AT_ONCE_MAX = 10
+PINGS_PER_SECOND_MAX = 1.0
+PINGS_OF_ALL_AT_ONCE_MAX = 1_000
+PINGS_OF_ALL_PER_SECOND_MAX = 500.0
+ADDRESSES_REMEMBERED_MAX = 20_000
+
+
+class IssuedCheckIn(Struct, frozen=True):
+    """The only time that the address's secret is seen."""
+
+    record: CheckIn
+    secret: str
+
+
+class PingBudget:
+    """How often an address may be asked for here, whether or not it exists: a bucket for each, and one for all.
+
+    Of addresses that were not asked for lately the oldest are forgotten: theirs is full again.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._each: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+        self._all = (float(PINGS_OF_ALL_AT_ONCE_MAX), clock.monotonic_seconds())
+
+    def spend(self, token_hash: bytes) -> bool:
+        """Whether one more is allowed now."""
+        now = self._clock.monotonic_seconds()
+        left, at = self._each.pop(token_hash, (float(PINGS_AT_ONCE_MAX), now))
+        own = min(PINGS_AT_ONCE_MAX, left + (now - at) * PINGS_PER_SECOND_MAX)
+        of_all = min(PINGS_OF_ALL_AT_ONCE_MAX, self._all[0] + (now - self._all[1]) * PINGS_OF_ALL_PER_SECOND_MAX)
+        allowed = own >= 1 and of_all >= 1
+        spent = 1 if allowed else 0
+        self._each[token_hash] = (own - spent, now)
+        self._all = (of_all - spent, now)
+        if len(self._each) > ADDRESSES_REMEMBERED_MAX:
+            self._each.popitem(last=False)
+        return allowed
+
+
+class CheckInVerbs:
+    """One per process: its budget is the process's."""
+
+    def __init__(self, check_ins: CheckInStore, schedules: ScheduleStore, ids: Ids, clock: Clock) -> None:
+        self._check_ins = check_ins
+        self._schedules = schedules
+        self._ids = ids
+        self._budget = PingBudget(clock)
+
+    async def create(self, actor: Actor, draft: CheckInDraft) -> IssuedCheckIn:
+        """Raises INVALID_INPUT, NAME_TAKEN, QUOTA_EXCEEDED."""
+        problems = list(check_in_problems(draft))
+        if problems:
+            raise invalid_input(problems)
+        secret = self._ids.new_secret()
+        check_in = opened(
+            CheckIn(
+                id=CheckInId(self._ids.new_id()),
+                tenant_id=actor.tenant_id,
+                name=draft.name,
+                cron=draft.cron,
+                timezone=draft.timezone,
+                every_seconds=draft.every_seconds,
+                grace_seconds=draft.grace_seconds,
+                state="waiting",
+                created_at=datetime.fromisoformat(await self._schedules.clock()),
+                created_by=actor.label,
+            )
+        )
+        stored = await self._check_ins.create(check_in, _digest(secret), actor.audit("create", "check_in", check_in.id))
+        return IssuedCheckIn(stored, secret)
+
+    async def delete(self, actor: Actor, check_in_id: CheckInId) -> CheckIn:
+        """Raises NOT_FOUND."""
+        return await self._check_ins.delete(
+            actor.tenant_id, check_in_id, actor.audit("delete", "check_in", check_in_id)
+        )
+
+    async def ping(self, secret: str, signal: PingSignal) -> None:
+        """The same, whether or not there is such an address. Raises RATE_LIMITED."""
+        token_hash = _digest(secret)
+        if not self._budget.spend(token_hash):
+            raise DomainError("RATE_LIMITED", "this address, or all of them together, is asked for too often")
+        await self._check_ins.ping(token_hash, lambda check_in, now: on_ping(check_in, signal, now))
+
+
+def _digest(secret: str) -> bytes:
+    """The secret has 256 random bits, so that a plain hash suffices."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

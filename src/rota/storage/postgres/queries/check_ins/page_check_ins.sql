@@ -1,0 +1,11 @@
+-- A tenant's check-ins by name. $1 tenant_id, $2 name to start behind, $3 limit, $4 offset. An empty page is one row without
+-- an id.
+WITH total AS (
+    SELECT count(*) AS total_count FROM scheduler.check_ins WHERE tenant_id = $1
+), listed AS (
+    SELECT * FROM scheduler.check_ins WHERE tenant_id = $1 AND name > $2 ORDER BY name LIMIT $3 OFFSET $4
+)
+SELECT total.total_count, k.*
+  FROM total
+  LEFT JOIN listed k ON true
+ ORDER BY k.name
