@@ -2,9 +2,10 @@
 -- attempts, leases, cursors of events) is never given out again, and none of it is taken for something of the new one.
 
 -- Where the events' commit numbers begin: they are the server's transaction numbers, which a restored store counts anew.
--- `begin_timeline` replaces this function, so that what it says is folded into every statement.
+-- `begin_timeline` replaces this function. It is STABLE so that statements that were planned before are planned anew then:
+-- what is IMMUTABLE they would go on using as it was.
 CREATE FUNCTION scheduler.commit_numbers_from() RETURNS bigint
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE sql STABLE PARALLEL SAFE
     AS 'SELECT 0::bigint';
 
 -- The number of this transaction, as it stands in events.txid.
@@ -41,7 +42,7 @@ CREATE FUNCTION scheduler.begin_timeline() RETURNS void
         highest := greatest((SELECT e.txid FROM scheduler.events e ORDER BY e.txid DESC LIMIT 1)::text::bigint,
                             scheduler.commit_number()::text::bigint);
         EXECUTE format('CREATE OR REPLACE FUNCTION scheduler.commit_numbers_from() RETURNS bigint '
-                       'LANGUAGE sql IMMUTABLE PARALLEL SAFE AS %L',
+                       'LANGUAGE sql STABLE PARALLEL SAFE AS %L',
                        format('SELECT %s::bigint', highest + (1::bigint << 32)));
         INSERT INTO scheduler.events (id, at, type) VALUES (scheduler.uuid7_at(now), now, 'StoreRestored');
     END
