@@ -67,8 +67,8 @@ async def measure(extent: Extent) -> Sequence[Row]:
     finally:
         server.terminate()
     return [
-        row("HTTP targets: requests sent and answered", "requests/s", [rate for rate, _ in taken]),
-        row("HTTP targets: processor time of the sender", "ms/request", [spent for _, spent in taken]),
+        row("http_targets_sent", "requests/s", [rate for rate, _ in taken]),
+        row("http_targets_processor_time", "ms/request", [spent for _, spent in taken]),
     ]
 
 

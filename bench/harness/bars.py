@@ -62,6 +62,7 @@ BARS = (
     bar("10k schedules due in one second, handed over", "firing: 10k due in one second: handed over", "<= 1 s"),
     bar("100k schedules due in one second, handed over", "firing: 100k due in one second: handed over", "<= 5 s"),
     bar("lag at 1k fires a second, p99", "firing: 1,000 a second: lag p99", "<= 250 ms"),
+    bar("requests to HTTP targets, one process", "http_targets_sent", ">= 1000 requests/s"),
     bar("schedules registered in bulk", "schedules_registered_in_bulk", ">= 10000 schedules/s"),
     bar("next occurrence, stepping, of croniter", "next_occurrence_stepping_ratio", ">= 20 ×"),
     bar("next occurrence, asking, of croniter", "next_occurrence_asking_ratio", ">= 20 ×"),
