@@ -43,7 +43,7 @@ async def _rounds(server: Server, extent: Extent) -> Found:
             if system.name == ROTA.name:
                 row_bytes = round(drained.row_bytes)
             found.setdefault(label, []).append(drained)
-            say(f"round {number + 1}: {label}: {drained.executed_per_second:,.0f}/s ({_told(drained)})")
+            say(f"round {number + 1}: {label}: {drained.timed.executed_per_second:,.0f}/s ({_told(drained)})")
     return found
 
 
@@ -59,8 +59,9 @@ def _turns(peers: Sequence[System], extent: Extent) -> list[tuple[str, System, i
 
 
 def _told(drained: Drained) -> str:
-    per_job = f"{drained.database_us:.1f} + {drained.worker_us:.1f} us, {drained.wal_bytes:.0f} B"
-    return f"enqueued {drained.enqueued_per_second:,.0f}/s, {per_job}, {drained.row_bytes:.0f} B a row"
+    timed = drained.timed
+    per_job = f"{timed.database_us:.1f} + {timed.worker_us:.1f} us, {timed.wal_bytes:.0f} B"
+    return f"enqueued {timed.enqueued_per_second:,.0f}/s, {per_job}, {drained.row_bytes:.0f} B a row"
 
 
 def rows_of(found: Found) -> list[Row]:
@@ -138,7 +139,7 @@ def _speeds(drains: Sequence[Drained]) -> list[float]:
 
 
 def _column(drains: Sequence[Drained], field: str) -> list[float]:
-    return [float(getattr(one, field)) for one in drains]
+    return [float(getattr(one if hasattr(one, field) else one.timed, field)) for one in drains]
 
 
 if __name__ == "__main__":

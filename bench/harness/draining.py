@@ -1,27 +1,27 @@
-"""One measured drain: a fresh database, jobs enqueued in bulk, worker processes that execute all of them.
+"""Drains: jobs enqueued in bulk, and worker processes that execute all of them.
 
-The clock of the drain runs from the word "go" to workers that are connected (for Rota: from the instant at which the
+The clock of a drain runs from the word "go" to workers that are connected (for Rota: from the instant at which the
 runs come due to workers that idle) until every handler ran and the system's own tables show nothing unfinished.
 """
 
 import asyncio
 import tempfile
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from msgspec import Struct
 
 from bench.harness import counting, processor_time
-from bench.harness.database import Footprint, Server, footprint, open_session
+from bench.harness.database import Server, footprint, open_session
 from bench.harness.systems import AdapterProcess, System, SystemFailed, adapter_process
 from rota.storage.postgres.driver import Connection
 
 DRAIN_SECONDS_MAX = 90.0
 LOOK_SECONDS = 0.004
-LEAD_SECONDS = 3.0
-LEAD_JOBS_PER_SECOND = 25_000
-LEAD_TRIES_MAX = 3
+LEAD_SECONDS = 1.5
+LEAD_JOBS_PER_SECOND = 15_000
 
 
 class Task(Struct, frozen=True):
@@ -34,137 +34,134 @@ class Task(Struct, frozen=True):
     row_bytes: int = 0
 
 
-class Drained(Struct, frozen=True):
-    """The figures of one drain; those per job count from before the enqueuing to after the last end, or say so."""
+class Timed(Struct, frozen=True):
+    """One drain. `wal_bytes` counts from before the enqueuing on, processor time the drain alone."""
 
     enqueued_per_second: float
     executed_per_second: float
     database_us: float
     worker_us: float
     wal_bytes: float
+
+
+class Drained(Struct, frozen=True):
+    """A drain of a fresh database, with all that it cost from before the enqueuing to after the last end, per job."""
+
+    timed: Timed
     commits: float
     dead_tuples: float
     row_bytes: float
 
 
-class _TooLate(Exception):
-    """The jobs came due before all were stored."""
+class Crew:
+    """A system's client and its workers on one database. Drains follow one another."""
+
+    def __init__(self, server: Server, system: System, client: AdapterProcess, workers: list[AdapterProcess]) -> None:
+        self._server = server
+        self._system = system
+        self._client = client
+        self._workers = workers
+        self._counts = Path()
+        self._executed_count = 0
+
+    async def begin(self, counts: Path) -> None:
+        """Connects everybody. Raises SystemFailed where there is work already."""
+        self._counts = counts
+        await asyncio.gather(*(one.order("work", counts=str(counts), samples=0) for one in self._workers))
+        if await self._client.order("unfinished_count") != 0:
+            raise SystemFailed(f"{self._system.name}: the database is not empty")
+
+    async def drain(self, session: Connection, count: int) -> Timed:
+        """Raises SystemFailed when a job is lost, or not finished in time."""
+        before = await footprint(session)
+        due_at = time.time() + LEAD_SECONDS + count / LEAD_JOBS_PER_SECOND if self._system.is_timed else None
+        enqueue_seconds: float = await self._client.order("enqueue", count=count, due_at=due_at)
+        stored = await footprint(session)
+        await session.execute("VACUUM ANALYZE")
+        ready = await footprint(session)
+        database, workers = self._processor_us()
+        seconds = await self._executed(count, due_at)
+        database_after, workers_after = self._processor_us()
+        done = await footprint(session)
+        return Timed(
+            enqueued_per_second=count / enqueue_seconds,
+            executed_per_second=count / seconds,
+            database_us=(database_after - database) / count,
+            worker_us=(workers_after - workers) / count,
+            wal_bytes=(done.wal_bytes - ready.wal_bytes + stored.wal_bytes - before.wal_bytes) / count,
+        )
+
+    async def _executed(self, count: int, due_at: float | None) -> float:
+        """Seconds from the beginning until all is done."""
+        began = time.monotonic()
+        if due_at is None:
+            await asyncio.gather(*(one.order("go") for one in self._workers))
+        else:
+            # Where they could not be stored in time, the clock runs since they came due, to our cost.
+            ahead_seconds = due_at - time.time()
+            began += ahead_seconds
+            await asyncio.sleep(max(0.0, ahead_seconds))
+        deadline = time.monotonic() + DRAIN_SECONDS_MAX
+        self._executed_count += count
+        while counting.count_in(self._counts) < self._executed_count or await self._client.order("unfinished_count"):
+            if time.monotonic() > deadline:
+                ran = counting.count_in(self._counts)
+                progress = f"{ran} of {self._executed_count} handlers ran after {DRAIN_SECONDS_MAX:.0f} s"
+                raise SystemFailed(f"{self._system.name}: {progress}")
+            await asyncio.sleep(LOOK_SECONDS)
+        return time.monotonic() - began
+
+    def _processor_us(self) -> tuple[float, float]:
+        """Processor microseconds so far: of the database, of the workers."""
+        workers = processor_time.of_trees(one.pid for one in self._workers)
+        return 1e6 * processor_time.of_server(self._server.postmaster_pid), 1e6 * workers
 
 
 async def install(server: Server, system: System) -> str:
     """A database to clone from, in which *system* is installed."""
     template = await server.create()
-    async with adapter_process(system, server.url_of(template), **{"connections": 2} | dict(system.options)) as client:
+    async with adapter_process(system, server.url_of(template)) as client:
         await client.order("install")
     return template
 
 
-async def drain(server: Server, task: Task) -> Drained:
-    """Raises SystemFailed when a job is lost, or not finished in time."""
-    for attempt in range(LEAD_TRIES_MAX):
-        try:
-            return await _drain(server, task, LEAD_SECONDS * 2**attempt + task.count / LEAD_JOBS_PER_SECOND)
-        except _TooLate:
-            continue
-    raise SystemFailed(f"{task.system.name}: the machine is too busy to store {task.count} jobs before they come due")
-
-
-async def _drain(server: Server, task: Task, lead_seconds: float) -> Drained:
+@asynccontextmanager
+async def crew(server: Server, task: Task, dsn: str) -> AsyncGenerator[Crew]:
+    """Connected and idle."""
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(server.fresh(task.template))
-        session = await stack.enter_async_context(open_session(server.url_of(database)))
         counts = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rota-counts-")))
-        processes = await stack.enter_async_context(AsyncExitStack())
-        dsn, system = server.url_of(database), task.system
-        workers = [await processes.enter_async_context(adapter_process(system, dsn)) for _ in range(task.processes)]
-        await asyncio.gather(*(one.order("work", counts=str(counts), samples=0) for one in workers))
-        due_at = time.time() + lead_seconds
-        more = {"due_at": due_at} if system.is_timed else {}
-        more |= {"row_bytes": task.row_bytes} if task.row_bytes else {}
-        client = await processes.enter_async_context(adapter_process(system, dsn, **more))
-        if await client.order("unfinished_count") != 0:
-            raise SystemFailed(f"{system.name}: the fresh database is not empty")
-        return await _measured(_Scene(server, task, session, counts, workers, client, due_at, processes))
+        more = {"row_bytes": task.row_bytes} if task.row_bytes else {}
+        members = [
+            await stack.enter_async_context(adapter_process(task.system, dsn, **more))
+            for _ in range(1 + task.processes)
+        ]
+        made = Crew(server, task.system, members[0], members[1:])
+        await made.begin(counts)
+        yield made
 
 
-class _Scene(Struct, frozen=True):
-    """Everything that is ready for one drain."""
-
-    server: Server
-    task: Task
-    session: Connection
-    counts: Path
-    workers: list[AdapterProcess]
-    client: AdapterProcess
-    due_at: float
-    processes: AsyncExitStack
-
-    @property
-    def wall_us(self) -> tuple[float, float]:
-        """Processor microseconds so far: of the database, of the workers."""
-        workers = processor_time.of_trees(one.pid for one in self.workers)
-        return 1e6 * processor_time.of_server(self.server.postmaster_pid), 1e6 * workers
+async def drain(server: Server, task: Task) -> Drained:
+    """One drain of a fresh database."""
+    async with server.fresh(task.template) as database, open_session(server.url_of(database)) as session:
+        before = await footprint(session)
+        async with crew(server, task, server.url_of(database)) as made:
+            timed = await made.drain(session, task.count)
+        # Sessions hand in their counts of rows and commits when they end: the crew is gone.
+        after = await footprint(session)
+        return Drained(
+            timed,
+            commits=(after.commits - before.commits) / task.count,
+            dead_tuples=(after.dead_tuples - before.dead_tuples) / task.count,
+            row_bytes=await _row_bytes(session, task),
+        )
 
 
-async def _measured(scene: _Scene) -> Drained:
-    count, session = scene.task.count, scene.session
-    before = await footprint(session)
-    enqueue_seconds = await scene.client.order("enqueue", count=count)
-    stored = await footprint(session)
-    await session.execute("VACUUM ANALYZE")
-    ready = await footprint(session)
-    used = scene.wall_us
-    seconds = await _executed(scene)
-    used_after = scene.wall_us
-    done = await footprint(session)
-    # Sessions hand in their counts of rows and commits when they end.
-    await scene.processes.aclose()
-    settled = await footprint(session)
-    return Drained(
-        enqueued_per_second=count / enqueue_seconds,
-        executed_per_second=count / seconds,
-        database_us=(used_after[0] - used[0]) / count,
-        worker_us=(used_after[1] - used[1]) / count,
-        wal_bytes=(done.wal_bytes - ready.wal_bytes + stored.wal_bytes - before.wal_bytes) / count,
-        commits=(settled.commits - before.commits) / count,
-        dead_tuples=(settled.dead_tuples - before.dead_tuples) / count,
-        row_bytes=await _row_bytes(scene),
-    )
-
-
-async def _executed(scene: _Scene) -> float:
-    """Seconds from the beginning until all is done."""
-    began = time.monotonic()
-    if scene.task.system.is_timed:
-        wait_seconds = scene.due_at - time.time()
-        if wait_seconds < 0:
-            raise _TooLate
-        await asyncio.sleep(wait_seconds)
-        began += wait_seconds
-    else:
-        await asyncio.gather(*(one.order("go") for one in scene.workers))
-    deadline = began + DRAIN_SECONDS_MAX
-    while counting.count_in(scene.counts) < scene.task.count or await scene.client.order("unfinished_count"):
-        if time.monotonic() > deadline:
-            raise SystemFailed(f"{scene.task.system.name}: {_progress(scene)} after {DRAIN_SECONDS_MAX:.0f} s")
-        await asyncio.sleep(LOOK_SECONDS)
-    return time.monotonic() - began
-
-
-def _progress(scene: _Scene) -> str:
-    return f"{counting.count_in(scene.counts)} of {scene.task.count} handlers ran"
-
-
-async def _row_bytes(scene: _Scene) -> float:
+async def _row_bytes(session: Connection, task: Task) -> float:
     """How wide a finished row is where the system keeps them all; refuses a system that lost one."""
-    query = scene.task.system.finished_query
-    if not query:
+    if not task.system.finished_query:
         return 0.0
-    row = await scene.session.fetchrow(query)
+    row = await session.fetchrow(task.system.finished_query)
     assert row is not None
-    if row[0] != scene.task.count:
-        raise SystemFailed(f"{scene.task.system.name}: {row[0]} of {scene.task.count} jobs are kept as finished")
+    if row[0] != task.count:
+        raise SystemFailed(f"{task.system.name}: {row[0]} of {task.count} jobs are kept as finished")
     return float(row[1])
-
-
-__all__ = ["Drained", "Footprint", "Task", "drain", "install"]

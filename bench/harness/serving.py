@@ -37,8 +37,8 @@ class Adapter(Protocol):
         """Make what the system needs, in an empty database."""
         ...
 
-    async def enqueue(self, count: int) -> None:
-        """In bulk, as fast as one process can; all durable at the end."""
+    async def enqueue(self, count: int, due_at: float | None, /) -> None:
+        """In bulk, as fast as one process can; all durable at the end. `due_at` (Unix time): for timed systems."""
         ...
 
     async def enqueue_one(self, number: int) -> None:
@@ -66,7 +66,7 @@ class _Server:
         acts: dict[str, Callable[[], Awaitable[object]]] = {
             "open": lambda: self._adapter.open(given["dsn"], given["options"]),
             "install": self._adapter.install,
-            "enqueue": lambda: self._enqueue(given["count"]),
+            "enqueue": lambda: self._enqueue(given["count"], given["due_at"]),
             "enqueue_slowly": lambda: self._enqueue_slowly(given["count"], given["pause_seconds"]),
             "unfinished_count": self._adapter.unfinished_count,
             "work": lambda: self._work(Path(given["counts"]), given["samples"]),
@@ -80,9 +80,9 @@ class _Server:
             await asyncio.wait([self._working], timeout=5.0)
         await self._adapter.close()
 
-    async def _enqueue(self, count: int) -> float:
+    async def _enqueue(self, count: int, due_at: float | None) -> float:
         began = time.perf_counter()
-        await self._adapter.enqueue(count)
+        await self._adapter.enqueue(count, due_at)
         return time.perf_counter() - began
 
     async def _enqueue_slowly(self, count: int, pause_seconds: float) -> list[tuple[int, int]]:

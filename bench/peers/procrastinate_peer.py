@@ -4,6 +4,7 @@ A job whose worker died stays `doing` until the user retries what is stalled: at
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,7 +35,7 @@ class Procrastinate:
     async def install(self) -> None:
         await self._app.schema_manager.apply_schema_async()
 
-    async def enqueue(self, count: int) -> None:
+    async def enqueue(self, count: int, _due_at: float | None, /) -> None:
         starts = range(0, count, ENQUEUE_BATCH)
         await asyncio.gather(*(self._enqueue_batch(start, min(start + ENQUEUE_BATCH, count)) for start in starts))
 
@@ -62,4 +63,5 @@ class Procrastinate:
 
 
 if __name__ == "__main__":
+    logging.getLogger("procrastinate").setLevel(logging.ERROR)
     serve(Procrastinate(), uvloop.run)

@@ -17,3 +17,8 @@ async def noop(n: int = 0) -> None:
 def noop_thread(n: int = 0) -> None:
     """Nothing, in a thread."""
     counter.ran(n)
+
+
+@app.task(name="noop_uncounted")
+async def noop_uncounted(n: int = 0) -> None:
+    """Nothing at all."""

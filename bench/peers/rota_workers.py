@@ -37,14 +37,16 @@ REGISTERED = "SELECT count(*) FROM scheduler.workers WHERE pid = $1 AND state = 
 
 
 class Rota:
-    """Options: `slots` of the worker (none: as the user gets it), `due_at` (Unix time) of what is enqueued in bulk,
-    and `task`, its name.
+    """Options: `slots` of the worker (none: as the user gets it), `task`, its name, `direct_dsn` past a pooler, and
+    `one_tenant`, whose jobs those are that are enqueued one by one.
     """
 
     async def open(self, dsn: str, options: Mapping[str, Any]) -> None:
         self._dsn = dsn
         self._options = options
-        self._urls = resolve_urls(DatabaseOptions(url=dsn))
+        self._direct_dsn: str | None = options.get("direct_dsn")
+        self._one_tenant = TenantId(options.get("one_tenant", TENANT))
+        self._urls = resolve_urls(DatabaseOptions(url=dsn, direct_url=self._direct_dsn))
         self._sleep = SystemClock().sleep
         self._stack = AsyncExitStack()
         self._worker: asyncio.subprocess.Process | None = None
@@ -53,25 +55,25 @@ class Rota:
     async def install(self) -> None:
         await Migrator(self._urls, sleep=self._sleep).migrate()
         admin = await self._admin()
-        await admin.execute("INSERT INTO scheduler.tenants VALUES ($1, 'Bench', now(), 'bench')", TENANT)
+        for tenant in {TENANT, self._one_tenant}:
+            await admin.execute("INSERT INTO scheduler.tenants VALUES ($1, $1, now(), 'bench')", tenant)
         await admin.close()
 
-    async def enqueue(self, count: int) -> None:
+    async def enqueue(self, count: int, due_at: float | None, /) -> None:
         intake = await self._opened_intake()
-        due_at = self._options.get("due_at")
         fire_at = None if due_at is None else datetime.fromtimestamp(due_at, UTC)
         starts = iter(range(0, count, ENQUEUE_BATCH))
 
         async def enqueue_batches() -> None:
             for start in starts:
                 numbers = range(start, min(start + ENQUEUE_BATCH, count))
-                await intake.enqueue(TENANT, [self._draft(number, fire_at) for number in numbers], AUDIT)
+                await intake.enqueue(TENANT, [self._draft(TENANT, number, fire_at) for number in numbers], AUDIT)
 
         await asyncio.gather(*(enqueue_batches() for _ in range(ENQUEUERS)))
 
     async def enqueue_one(self, number: int) -> None:
         intake = await self._opened_intake()
-        await intake.enqueue(TENANT, [self._draft(number, None)], AUDIT)
+        await intake.enqueue(self._one_tenant, [self._draft(self._one_tenant, number, None)], AUDIT)
         self._wakeups.announce("queue:default")
 
     async def unfinished_count(self) -> int:
@@ -87,10 +89,12 @@ class Rota:
             env={
                 **os.environ,
                 "ROTA_DATABASE_URL": self._dsn,
+                **({"ROTA_DATABASE_DIRECT_URL": self._direct_dsn} if self._direct_dsn else {}),
                 DIRECTORY_VARIABLE: str(counter.directory),
                 SAMPLES_VARIABLE: str(counter.samples),
             },
             stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
         )
         admin = await self._admin()
         while not await admin.fetchval(REGISTERED, self._worker.pid):
@@ -110,18 +114,22 @@ class Rota:
                 self._worker.kill()
         await self._stack.aclose()
 
-    def _draft(self, number: int, fire_at: datetime | None) -> RunDraft:
+    def _draft(self, tenant: TenantId, number: int, fire_at: datetime | None) -> RunDraft:
         target = TaskTarget(self._options.get("task", "noop"), {"n": number})
-        return RunDraft(TENANT, target, RunPolicy(), fire_at=fire_at)
+        return RunDraft(tenant, target, RunPolicy(), fire_at=fire_at)
 
     async def _admin(self) -> Any:  # noqa: ANN401 - a Connection; the driver's own has more
-        assert self._urls.admin is not None
-        return await open_connection(self._urls.admin, Login.OWNER, application_name="bench", sleep=self._sleep)
+        assert self._urls.direct_admin is not None
+        return await open_connection(self._urls.direct_admin, Login.OWNER, application_name="bench", sleep=self._sleep)
 
     async def _opened_intake(self) -> PostgresRunIntake:
         """Opened when first wanted: a process that only executes needs no pools."""
         if self._intake is None:
-            options = PoolOptions(connections_min=ENQUEUERS, connections_max=ENQUEUERS)
+            options = PoolOptions(
+                connections_min=ENQUEUERS,
+                connections_max=ENQUEUERS,
+                pooled_by_transaction=self._urls.pooled_by_transaction,
+            )
             api, self._service = [
                 await open_pool(url, login, application_name="bench", sleep=self._sleep, options=options)
                 for url, login in ((self._urls.api, Login.API), (self._urls.service, Login.SERVICE))
