@@ -30,7 +30,10 @@ BREAKAGES: dict[str, tuple[Breakage, ...]] = {
         ),
     ),
     # Nobody takes back what dead workers held.
-    "no-rescue": (Breakage(f"{QUERIES}/live_runs/find_lost.sql", " LIMIT $2\n", " LIMIT 0 * $2::bigint\n"),),
+    "no-rescue": tuple(
+        Breakage(f"{QUERIES}/live_runs/{name}.sql", " LIMIT $2\n", " LIMIT 0 * $2::bigint\n")
+        for name in ("find_lost", "find_lost_since")
+    ),
     # Who settles an attempt need not hold its run any more.
     "no-token": (
         Breakage(f"{QUERIES}/live_runs/settle_batch.sql", "AND v.attempt_token = g.token", ""),
@@ -54,6 +57,11 @@ BREAKAGES: dict[str, tuple[Breakage, ...]] = {
             f"{QUERIES}/live_runs/find_lost.sql",
             "AND w.lease_expires_at > c.now) AS gone",
             "AND w.lease_expires_at > c.now + interval '3 s') AS gone",
+        ),
+        Breakage(
+            f"{QUERIES}/live_runs/find_lost_since.sql",
+            "w.lease_expires_at <= c.now AS gone",
+            "w.lease_expires_at <= c.now + interval '3 s' AS gone",
         ),
     ),
     # An attempt that was lost leaves no trace.

@@ -221,6 +221,23 @@ async def test_lost_are_the_runs_of_workers_that_are_gone_and_those_past_their_d
     assert len(await runs.claims.find_lost(5, 1)) == 1
 
 
+async def test_overdue_is_looked_for_from_a_deadline_on(runs: RunStores) -> None:
+    await runs.enqueue(*(draft(policy=RunPolicy(timeout_seconds=seconds)) for seconds in (10, 20)))
+    early, late = await runs.claim(await runs.worker(lease_seconds=1000))
+    await runs.base.clock.advance(25)
+
+    deadlines = [START + timedelta(seconds=seconds) for seconds in (9.9, 10, 19.9, 20)]
+    found = [await runs.claims.find_lost(5, 10, since) for since in deadlines]
+    assert [{each.claimed.run_id for each in some} for some in found] == [
+        {early.run_id, late.run_id},
+        {late.run_id},
+        {late.run_id},
+        set(),
+    ]
+    assert [(await runs.firing.look(5, since)).overdue_attempts for since in deadlines] == [True, True, True, False]
+    assert not (await runs.firing.look(None)).overdue_attempts
+
+
 async def test_a_stopped_workers_runs_are_lost_at_once(runs: RunStores) -> None:
     worker_id, claimed = await runs.claim_one()
     await runs.workers.stop(worker_id)

@@ -5,8 +5,10 @@ import pytest
 from rota.domain.errors import Stale
 from rota.domain.ids import WorkerId
 from rota.domain.worker import Renewal, WorkerSpec
+from rota.storage.postgres.driver import Pool
+from rota.storage.postgres.query_files import query
 from tests.contract.records import new_id
-from tests.contract.run_stores import RunStores, draft
+from tests.contract.run_stores import RunStores, draft, retry
 from tests.contract.stores import START
 
 DEFAULT = ["default"]
@@ -110,3 +112,48 @@ async def test_the_list_shows_live_workers_first_and_then_the_latest_to_leave(ru
     ]
     assert (listed[0].queues, listed[0].slots, listed[0].tasks) == (("default",), 10, ("report",))
     assert len(await runs.workers.list_recent(2)) == 2
+
+
+async def test_a_worker_that_has_left_is_looked_after_until_it_was_seen_to_hold_nothing(runs: RunStores) -> None:
+    stopped, claimed = await runs.claim_one()
+    lost, staying = await runs.worker(lease_seconds=5), await runs.worker()
+    assert await runs.workers.clear_departed(10) == 0
+
+    await runs.workers.stop(stopped)
+    await runs.base.clock.advance(5)
+    await runs.workers.mark_lost(10)
+    assert await runs.workers.clear_departed(10) == 1
+    assert (await runs.firing.look(5, START)).lost_workers
+    (found,) = await runs.claims.find_lost(5, 10, START)
+    assert (found.claimed.run_id, found.worker_id, found.outcome) == (claimed.run_id, stopped, "lost")
+    assert await runs.claims.settle_batch([retry(claimed)]) != ()
+
+    assert (await runs.firing.look(5, START)).lost_workers
+    assert [await runs.workers.clear_departed(10) for _ in range(2)] == [1, 0]
+    assert not (await runs.firing.look(5, START)).lost_workers
+    assert len(await runs.claim(staying)) == 1
+    assert {each.state for each in await runs.workers.list_recent(10) if each.id != staying} == {"stopped", "lost"}
+    assert lost != stopped
+
+
+async def test_no_more_workers_are_cleared_than_asked_for(runs: RunStores) -> None:
+    for _ in range(3):
+        await runs.workers.stop(await runs.worker())
+    assert [await runs.workers.clear_departed(2) for _ in range(3)] == [2, 1, 0]
+
+
+@pytest.mark.parametrize("backend", ["pg18", "pg15"], indirect=True)
+async def test_a_worker_for_which_a_claim_is_under_way_is_not_cleared(runs: RunStores, service_pool: Pool) -> None:
+    """It may be committed after the worker has left, and what it took is found."""
+    await runs.enqueue(draft())
+    worker_id = await runs.worker()
+    async with service_pool.acquire() as connection, connection.transaction():
+        rows = await connection.fetch(
+            query("live_runs/claim_plain_batch"), worker_id, "default", 1, [None] * 10, [None] * 10, None
+        )
+        assert len(rows) == 2
+        await runs.workers.stop(worker_id)
+        assert await runs.workers.clear_departed(10) == 0
+
+    assert await runs.workers.clear_departed(10) == 0
+    assert len(await runs.claims.find_lost(5, 10, START)) == 1

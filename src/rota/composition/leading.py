@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from msgspec import Struct
 
 from rota.adapters.system_rng import SystemRng
-from rota.composition.database import lease_needs_direct_url
+from rota.composition.database import ServerPools, lease_needs_direct_url
 from rota.composition.stores import ServerStores
 from rota.core.leadership import LeadershipPolicy
 from rota.ports.clock import Clock
@@ -25,6 +25,7 @@ from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.firing import PostgresFiringStore
 from rota.storage.postgres.leases import PostgresLeaseStore
 from rota.storage.postgres.logins import DatabaseUrls, Login
+from rota.storage.postgres.single_statements import SingleStatements
 
 LEADER_LEASE = "leader"
 HOUR_SECONDS = 3_600.0
@@ -61,6 +62,7 @@ class LeadingParts(Struct, frozen=True):
 
     urls: DatabaseUrls
     fenced: Pool
+    pools: ServerPools
     stores: ServerStores
     wakeups: Wakeups
     clock: Clock
@@ -74,7 +76,8 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
     election = Election(policy, lambda: _leases(parts.urls, clock), wakeups, clock, SystemRng())
     events = LeadershipEvents(election, stores.events, clock)
     rescuing = Rescuing(stores.workers, stores.run_claims, wakeups, SystemRng())
-    firing_store = PostgresFiringStore(parts.fenced)
+    patient = SingleStatements(parts.pools.service, pooled_by_transaction=parts.pools.pooled_by_transaction)
+    firing_store = PostgresFiringStore(parts.fenced, patient)
     firing = Firing(firing_store, election, wakeups)
     leading = Leading(firing_store, firing, rescuing, election, wakeups, clock=clock)
 
@@ -85,7 +88,7 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
 
     duties = (
         Duty("election", election.run),
-        Duty("leading", leading.run),
+        *leading.duties,
         Duty("leadership events", events.run),
         Duty("check-ins", CheckInWatch(stores.check_in_deadlines, election, clock).run),
         Duty("partitions", keep_partitions),

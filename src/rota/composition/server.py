@@ -99,7 +99,7 @@ async def running_server(
         fenced = await stack.enter_async_context(leader_pool(urls, clock))
         wakeups = await stack.enter_async_context(wakeups_of(urls, clock))
         stores, ids = server_stores(pools), SystemIds()
-        candidate = leadership(LeadingParts(urls, fenced, stores, wakeups, clock, ids), _holder())
+        candidate = leadership(LeadingParts(urls, fenced, pools, stores, wakeups, clock, ids), _holder())
         machine = Machine(clock, ids, wakeups, Metrics())
         application = build_application(stores, machine, {"leadership": candidate.readiness})
         await ensure_default_tenant(application.tenant_verbs, stores.tenants, name)

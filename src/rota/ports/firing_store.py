@@ -1,6 +1,7 @@
 """What the leader needs to fire: due triggers, and one fenced write per batch (design §5 Firing)."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from msgspec import Struct
@@ -22,17 +23,31 @@ class FiringResult(Struct, frozen=True):
 
 
 class LeaderLook(Struct, frozen=True):
-    """One cheap statement tells the leader what there is to do. Seconds are from the store's now; None: nothing."""
+    """One cheap statement tells the leader what there is to do. Seconds are from `now`, the store's; None: nothing.
+
+    `lost_workers`: leases have ended, or workers have left that nobody has noted yet to hold nothing.
+    """
 
     next_fire_in_seconds: float | None
     lost_workers: bool
     overdue_attempts: bool
+    now: datetime
 
 
 class FiringStore(Protocol):
     """The leader's side. `apply` is one transaction in one round trip and carries the fence."""
 
-    async def look(self, overdue_grace_seconds: float) -> LeaderLook: ...
+    async def look(self, overdue_grace_seconds: float | None, overdue_since: datetime | None = None) -> LeaderLook:
+        """Overdue is what a live worker holds past its deadline by the grace, if that was after `overdue_since`.
+
+        Without a grace nothing overdue is looked for. A fire may be left out that a change of schedules put before
+        those of earlier looks, until `look_fully`.
+        """
+        ...
+
+    async def look_fully(self) -> None:
+        """Finds what looks leave out, for those to come. It may take seconds."""
+        ...
 
     async def due_triggers(self, limit: int, after: DuePosition | None = None) -> DueBatch:
         """The longest due first, behind `after`."""

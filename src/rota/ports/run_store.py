@@ -152,8 +152,14 @@ class RunClaims(Protocol):
         """Return claims that were never begun to their queue at once, without counting an attempt."""
         ...
 
-    async def find_lost(self, grace_seconds: float, limit: int) -> tuple[LostAttempt, ...]:
-        """Attempts held by workers whose lease has ended, or past their hard deadline by `grace_seconds`."""
+    async def find_lost(
+        self, grace_seconds: float, limit: int, overdue_since: datetime | None = None
+    ) -> tuple[LostAttempt, ...]:
+        """Attempts held by workers whose lease has ended, or past their hard deadline by `grace_seconds`.
+
+        With `overdue_since` it leaves out what live workers hold with a deadline until then, and what is held by
+        workers that are unknown or were cleared (`WorkerStore.clear_departed`).
+        """
         ...
 
     async def append_log_lines(self, lines: Sequence[LogLine], tenants: Sequence[TenantId]) -> None:

@@ -24,6 +24,13 @@ class WorkerStore(Protocol):
         """Declare workers lost whose lease has ended. Their runs are found by `RunClaims.find_lost`."""
         ...
 
+    async def clear_departed(self, limit: int) -> int:
+        """Notes of workers that have left and hold nothing that it is so, for ever; the number noted, at most `limit`.
+
+        One for which a claim is under way is left out.
+        """
+        ...
+
     async def list_recent(self, limit: int) -> tuple[Worker, ...]:
         """Live ones first, then the latest to leave."""
         ...

@@ -1,15 +1,20 @@
-"""The leader's round: one cheap look, then what it calls for (firing, rescuing), then sleep until the next due time.
+"""The leader's round: one cheap look, then what it calls for (firing), then sleep until the next due time.
 
+Rescues, and the rare looks through everything, run beside it: it goes on however long they take, and if they fail.
 An idle leader costs one look per `POLL_SECONDS`; with the renewals of its lease that stays below two queries a second.
 Wake-ups only shorten the sleep. A process that does not lead asks the store nothing.
 """
 
+from rota.domain.errors import Unavailable
 from rota.ports.clock import Clock
 from rota.ports.firing_store import FiringStore
 from rota.ports.wakeups import Wakeups
 from rota.services.firing import Firing, FiringSummary
+from rota.services.full_looks import FullLooks
 from rota.services.leadership import Leadership
-from rota.services.rescuing import OVERDUE_GRACE_SECONDS, Rescuing
+from rota.services.loss_watch import LossWatch
+from rota.services.rescuing import Rescuing
+from rota.services.supervision import Duty
 from rota.services.waiting import wait_for_any
 
 POLL_SECONDS = 1.3
@@ -21,7 +26,7 @@ STANDBY_SECONDS = 60.0
 
 
 class Leading:
-    """All duties of the leader, one after the other; `run` is its loop."""
+    """What the leader does for schedules and lost work: `duties` are all of it, `run` is the round."""
 
     def __init__(
         self,
@@ -35,17 +40,30 @@ class Leading:
     ) -> None:
         self._store = store
         self._firing = firing
-        self._rescuing = rescuing
+        self._losses = LossWatch(rescuing, leadership, clock)
+        self._fires_fully = FullLooks(store.look_fully, leadership, clock)
         self._leadership = leadership
         self._clock = clock
         self._changed = leadership.subscribe()
         self._schedules = wakeups.subscribe("schedules")
         self._rounds_in_vain = 0
 
+    @property
+    def duties(self) -> tuple[Duty, ...]:
+        """For the supervisor."""
+        return (
+            Duty("leading", self.run),
+            Duty("rescuing", self._losses.run),
+            Duty("full looks for lost work", self._losses.fully.run),
+            Duty("full looks for fires", self._fires_fully.run),
+        )
+
     async def run(self) -> None:
         """Until it is cancelled. Raises Unavailable; the next run begins with a look."""
         while True:
             self._changed.clear()
+            if self._schedules.is_set():
+                self._fires_fully.wanted.set()
             self._schedules.clear()
             if self._leadership.fence() is None:
                 await wait_for_any([self._changed], self._clock, STANDBY_SECONDS)
@@ -56,10 +74,14 @@ class Leading:
 
     async def round(self) -> float:
         """One look and what it calls for; gives the seconds until the next one is due."""
-        look = await self._store.look(OVERDUE_GRACE_SECONDS)
+        try:
+            look = await self._store.look(*self._losses.span)
+        except Unavailable:
+            self._losses.give_up()
+            self._fires_fully.wanted.set()
+            raise
+        self._losses.note(look)
         next_fire = look.next_fire_in_seconds
-        if look.lost_workers or look.overdue_attempts:
-            await self._rescuing.rescue()
         if next_fire is not None and next_fire <= 0:
             fired = await self._firing.fire_due()
             return self._pause_after(fired)

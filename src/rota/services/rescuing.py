@@ -4,6 +4,10 @@ It needs no fence: a settlement is accepted only under the attempt's own token, 
 worker that lives after all, harm nothing. Only the leader does it, since one is enough.
 """
 
+from datetime import datetime
+
+from msgspec import Struct
+
 from rota.core.settlement import decide_settlement
 from rota.ports.rng import Rng
 from rota.ports.run_store import LostAttempt, RunClaims
@@ -16,8 +20,15 @@ ATTEMPTS_PER_ROUND_MAX = 500
 OVERDUE_GRACE_SECONDS = 10.0
 
 
+class Rescued(Struct, frozen=True):
+    """`is_all`: nothing was left when it looked last."""
+
+    attempts_count: int
+    is_all: bool
+
+
 class Rescuing:
-    """The leader's second duty. One call of `rescue` at a time."""
+    """The leader's second duty. Calls may overlap: what one of them settles is refused to the others."""
 
     def __init__(self, workers: WorkerStore, claims: RunClaims, wakeups: Wakeups, rng: Rng) -> None:
         self._workers = workers
@@ -26,16 +37,25 @@ class Rescuing:
         self._rng = rng
 
     async def rescue(self) -> int:
-        """The number of attempts that were settled. Raises Unavailable; a second call goes on from there."""
+        """Whatever is lost; the number of attempts that were settled.
+
+        Raises Unavailable; a second call goes on from there.
+        """
+        return (await self.rescue_since(None)).attempts_count
+
+    async def rescue_since(self, overdue_since: datetime | None) -> Rescued:
+        """As `rescue`, of what is lost where no deadline until `overdue_since` is held."""
         while len(await self._workers.mark_lost(WORKERS_PER_ROUND_MAX)) == WORKERS_PER_ROUND_MAX:
             pass
         rescued = 0
-        while lost := await self._claims.find_lost(OVERDUE_GRACE_SECONDS, ATTEMPTS_PER_ROUND_MAX):
+        while lost := await self._claims.find_lost(OVERDUE_GRACE_SECONDS, ATTEMPTS_PER_ROUND_MAX, overdue_since):
             accepted = await self._settle(lost)
             rescued += accepted
             if accepted == 0:
                 break
-        return rescued
+        while await self._workers.clear_departed(WORKERS_PER_ROUND_MAX) == WORKERS_PER_ROUND_MAX:
+            pass
+        return Rescued(rescued, is_all=not lost)
 
     async def _settle(self, lost: tuple[LostAttempt, ...]) -> int:
         settlements = [decide_settlement(one.claimed, one.outcome, None, self._rng) for one in lost]

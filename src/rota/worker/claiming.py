@@ -37,6 +37,7 @@ class Claiming:
         self._ports = ports
         self._known = known
         self._pace = LookPace()
+        self._look_seconds = 0.0
         self._doubted = asyncio.Event()
         self._under_way: set[asyncio.Event] = set()
 
@@ -69,12 +70,11 @@ class Claiming:
                 await self.give_back_forgotten()
             except Unavailable as away:
                 _log.warning("look_failed", detail=away.detail)
-            self._pace.looked()
+            self._pace.looked(self._look_seconds)
 
     async def give_back_forgotten(self) -> None:
         """One look. Raises Unavailable; it can be repeated at any time."""
-        async with answered_in_time():
-            listed = await self._ports.claims.list_held(self._worker_id, HELD_PER_LOOK_MAX)
+        listed = await self._list_held()
         for ended in tuple(self._under_way):
             await ended.wait()
         found = forgotten(listed, self._known())
@@ -86,6 +86,14 @@ class Claiming:
         if given_back:
             _log.warning("claims_found", count=given_back, reason="the answer to their claim never arrived")
             self._announce(found)
+
+    async def _list_held(self) -> tuple[HeldRun, ...]:
+        began = self._ports.clock.monotonic_seconds()
+        try:
+            async with answered_in_time():
+                return await self._ports.claims.list_held(self._worker_id, HELD_PER_LOOK_MAX)
+        finally:
+            self._look_seconds = self._ports.clock.monotonic_seconds() - began
 
     def _announce(self, found: tuple[HeldRun, ...]) -> None:
         for queue in {held.queue for held in found}:

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from rota.domain.ids import AttemptToken, RunId
 from rota.ports.run_store import HeldRun
+from rota.services.resting import Rest
 
 LOOK_SECONDS_MIN = 0.25
 LOOK_SECONDS_MAX = 15.0
@@ -30,12 +31,22 @@ def forgotten(listed: Iterable[HeldRun], known: AbstractSet[Hold]) -> tuple[Held
 
 
 class LookPace(Struct):
-    """When to look: soon after a claim of unknown outcome, then at doubling distances, and for ever at the longest."""
+    """When to look: soon after a claim of unknown outcome, then at doubling distances, and for ever at the longest.
 
-    wait_seconds: float = LOOK_SECONDS_MAX
+    A look that takes long is followed by a rest that is much longer: while a snapshot is held open elsewhere, each
+    passes all that the worker has held since (see `rota.storage.postgres.look_floors`).
+    """
+
+    distance_seconds: float = LOOK_SECONDS_MAX
+    rest: Rest = field(default_factory=Rest)
+
+    @property
+    def wait_seconds(self) -> float:
+        return max(self.distance_seconds, self.rest.seconds)
 
     def doubt(self) -> None:
-        self.wait_seconds = LOOK_SECONDS_MIN
+        self.distance_seconds = LOOK_SECONDS_MIN
 
-    def looked(self) -> None:
-        self.wait_seconds = min(self.wait_seconds * 2, LOOK_SECONDS_MAX)
+    def looked(self, took_seconds: float = 0.0) -> None:
+        self.distance_seconds = min(self.distance_seconds * 2, LOOK_SECONDS_MAX)
+        self.rest.looked(took_seconds)

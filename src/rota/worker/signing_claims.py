@@ -6,6 +6,7 @@ then; what it took is found and given back (see `claiming`).
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from msgspec import structs
 
@@ -40,8 +41,10 @@ class SigningClaims:
     async def give_back_batch(self, claims: Sequence[ClaimedRun | HeldRun]) -> int:
         return await self._claims.give_back_batch(claims)
 
-    async def find_lost(self, grace_seconds: float, limit: int) -> tuple[LostAttempt, ...]:
-        return await self._claims.find_lost(grace_seconds, limit)
+    async def find_lost(
+        self, grace_seconds: float, limit: int, overdue_since: datetime | None = None
+    ) -> tuple[LostAttempt, ...]:
+        return await self._claims.find_lost(grace_seconds, limit, overdue_since)
 
     async def append_log_lines(self, lines: Sequence[LogLine], tenants: Sequence[TenantId]) -> None:
         await self._claims.append_log_lines(lines, tenants)

@@ -61,7 +61,7 @@ async def test_what_is_asked_all_the_time_reads_few_rows_of_many(
 ) -> None:
     await register(admin_connection, SCHEDULES_COUNT, PAUSED_COUNT, datetime(2100, 1, 1, tzinfo=UTC))
     asked: dict[str, tuple[Pool, tuple[object, ...], int]] = {
-        "triggers/look_ahead": (service_pool, (5.0,), FEW),
+        "triggers/look_ahead": (service_pool, (5.0, None, False, None), FEW),
         "triggers/list_due": (service_pool, (1_000, None, None), FEW),
         # A page of the walk: its schedules, and their triggers.
         "schedules/page_live": (api_pool, (*ALL, SCHEDULES_COUNT, None), 3 * PAGE + FEW),

@@ -1,6 +1,7 @@
 """The leader's statements keep the plans of the hour in which nothing was there yet."""
 
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,8 +13,11 @@ from tests.integration.plans.plans import explained, tables_scanned_whole
 from tests.support.postgres import ClonedDatabase
 
 NOTHING = ("firing", 1, "x", *["{}"] * 3, [], [], *["{}"] * 2, [], "", *[[]] * 5, "{}", [], [], *["{}"] * 3)
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 ARGUMENTS: dict[str, tuple[object, ...]] = {
-    "triggers/look_ahead": (5.0,),
+    "triggers/look_ahead": (5.0, LONG_AGO, True, LONG_AGO),
+    "triggers/look_first": (),
+    "live_runs/find_lost_since": (5.0, 500, LONG_AGO),
     "triggers/list_due": (1_000, None, None),
     "triggers/apply_advances": (*NOTHING, [], [], [], "x", *[[]] * 5),
 }

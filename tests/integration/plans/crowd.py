@@ -20,9 +20,10 @@ _STATEMENTS = (
     "INSERT INTO scheduler.tenants (id, name, created_by) VALUES ('acme', 'Acme', 'test')",
     """
     INSERT INTO scheduler.workers (id, name, state, queues, slots, tasks, hostname, pid, version, started_at,
-                                   heartbeat_at, lease_expires_at)
+                                   heartbeat_at, lease_expires_at, is_cleared)
     SELECT lpad(to_hex(n), 32, '0')::uuid, 'w', CASE WHEN n = 1 THEN 'active' ELSE 'lost' END, '{default}', 400, '{}',
-           'h', 1, '1', now(), now(), now() + CASE WHEN n = 1 THEN interval '1 day' ELSE interval '-1 hour' END
+           'h', 1, '1', now(), now(), now() + CASE WHEN n = 1 THEN interval '1 day' ELSE interval '-1 hour' END,
+           n > 2
       FROM generate_series(1, 2000) AS n
     """,
     f"""

@@ -1,7 +1,5 @@
 """A snapshot that is held open keeps the server from removing what was claimed: looks do not pass it each time."""
 
-from collections.abc import AsyncGenerator
-
 import pytest
 
 from rota.domain.ids import TenantId, WorkerId
@@ -22,14 +20,6 @@ TENANT = TenantId("acme")
 WORKER = WorkerId(LIVE_WORKER)
 BATCH = 1_000
 BATCHES_COUNT = 24
-
-
-@pytest.fixture
-async def held_snapshot(owner_pool: Pool) -> AsyncGenerator[None]:
-    async with owner_pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
-        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        await connection.fetchval("SELECT count(*) FROM scheduler.tenants")
-        yield
 
 
 async def enqueue(api_pool: Pool, count: int) -> None:

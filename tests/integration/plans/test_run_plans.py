@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 
@@ -26,6 +27,7 @@ from tests.integration.plans.plans import PLAN_MODES, explained, rows_read, tabl
 pytestmark = [pytest.mark.both_engines, pytest.mark.timeout(240)]
 
 LIMIT = 100
+WAY_BACK = datetime(2026, 1, 1, tzinfo=UTC)
 PAGE = 50
 # Beside its batch a statement may look at a few rows: the worker, the fence, the first of a lane.
 FEW = 40
@@ -114,6 +116,17 @@ async def apply_arguments(pool: Pool) -> tuple[object, ...]:
     return ("firing", 1, "test", *advance_columns(plan), "overlap", *birth_columns(plan), "test", *event_columns(plan))
 
 
+async def looks_of_leaders(pool: Pool) -> dict[str, int]:
+    """What is over its bound among them."""
+    return {
+        **over(await reads(pool, "live_runs/find_lost", 5.0, LIMIT), 2 * LIMIT + FEW),
+        **over(await reads(pool, "live_runs/find_lost_since", 5.0, LIMIT, WAY_BACK), 2 * LIMIT + FEW),
+        **over(await reads(pool, "triggers/look_ahead", 5.0, WAY_BACK, False, None), FEW),
+        **over(await reads(pool, "triggers/look_ahead", 5.0, WAY_BACK, True, WAY_BACK), FEW),
+        **over(await reads(pool, "triggers/look_first"), FEW),
+    }
+
+
 async def test_hot_statements_read_no_more_than_their_batch(
     admin_connection: Connection, service_pool: Pool, api_pool: Pool
 ) -> None:
@@ -142,19 +155,18 @@ async def test_hot_statements_read_no_more_than_their_batch(
             await reads(service_pool, "live_runs/settle_batch", *await settle_columns(service_pool, "retry", "failed")),
             3 * LIMIT + FEW,
         ),
-        **over(await reads(service_pool, "live_runs/find_lost", 5.0, LIMIT), 2 * LIMIT + FEW),
         **over(await reads(service_pool, "live_runs/list_held", LIVE_WORKER, LIMIT), HELD_COUNT + FEW),
         **over(
             await reads(service_pool, "workers/renew_if_live", LIVE_WORKER, ["default"], 3.5, None, None),
             HELD_COUNT + FEW,
         ),
-        **over(await reads(service_pool, "triggers/look_ahead", 5.0), FEW),
         **over(await reads(service_pool, "triggers/list_due", LIMIT, None, None), 2 * LIMIT + FEW),
         **over(await reads(service_pool, "triggers/list_due", LIMIT, *await far_behind(service_pool)), 2 * LIMIT + FEW),
         **over(
             await reads(service_pool, "triggers/apply_advances", *await apply_arguments(service_pool)), 3 * LIMIT + FEW
         ),
     }
+    too_many |= await looks_of_leaders(service_pool)
     ids, *_ = await alike_arguments(service_pool)
     nobody = (TENANT, None, None, None)
     paging = (None, PAGE + 1, 0)

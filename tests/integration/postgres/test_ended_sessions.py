@@ -7,9 +7,12 @@ import asyncpg
 import pytest
 
 from rota.domain.errors import Unavailable
+from rota.storage.postgres.connections import ConnectRetry, PoolOptions, open_pool
 from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.failures import translating_errors
+from rota.storage.postgres.logins import Login
 from tests.support.postgres import ClonedDatabase
+from tests.support.waiting import loop_sleep
 
 FIELDS = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
 FATAL = b"E" + struct.pack("!i", 4 + len(FIELDS)) + FIELDS
@@ -50,3 +53,32 @@ async def test_a_pool_serves_on_after_its_sessions_were_ended(service_pool: Pool
         except Unavailable:
             assert await service_pool.fetchval("SELECT 1") == 1
     await admin.close()
+
+
+async def test_a_pool_opens_although_its_first_sessions_are_ended_at_each_point(database: ClonedDatabase) -> None:
+    """Of a process that starts while an administrator ends all sessions, or the database restarts."""
+    admin = await asyncpg.connect(database.admin_url)
+    opened_count = 0
+
+    async def open_and_close() -> None:
+        nonlocal opened_count
+        patient = PoolOptions(retry=ConnectRetry(attempts_max=1_000, first_delay_seconds=0.0))
+        for _ in range(25):
+            pool = await open_pool(
+                database.urls.api, Login.API, application_name="test opening", sleep=loop_sleep, options=patient
+            )
+            pool.terminate()
+            opened_count += 1
+
+    opening = asyncio.gather(*(open_and_close() for _ in range(4)))
+    ended_count = 0
+    while not opening.done():
+        ended_count += await admin.fetchval(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE application_name = 'test opening' AND random() < 0.2"
+        )
+    await opening
+    await admin.close()
+
+    assert opened_count == 100
+    assert ended_count > 10

@@ -120,7 +120,7 @@ async def main(name: str, url: str, freeze: str) -> None:
     duties = [
         Duty("wakeups", wakeups.run),
         Duty("election", election.run),
-        Duty("leading", leading.run),
+        *leading.duties,
         Duty("events", events.run),
         Duty("telling", lambda: tell(election)),
     ]

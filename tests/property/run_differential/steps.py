@@ -1,6 +1,7 @@
 """The steps of a random run of both worlds: each draws its arguments once, then does the same in either world."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -168,6 +169,27 @@ def rescue(_: Worlds, __: Dice) -> Act:
     return act
 
 
+def rescue_since(_: Worlds, dice: Dice) -> Act:
+    """The deadlines of the last seconds. What none of them is stays held, and a later step finds it."""
+    seconds = dice.randrange(1, 6)
+
+    async def act(world: World) -> Any:
+        since = (await world.stores.firing.look(None)).now - timedelta(seconds=seconds)
+        found = await world.stores.claims.find_lost(1, 10_000, since)
+        overdue = await world.stores.firing.look(1, since)
+        await world.stores.claims.settle_batch(
+            [Settlement(lost.claimed.run_id, lost.claimed.token, "fail", lost.outcome, "gone") for lost in found]
+        )
+        return sorted(world.told(lost) for lost in found), overdue
+
+    return act
+
+
+def clear_departed(_: Worlds, dice: Dice) -> Act:
+    limit = dice.randrange(1, 4)
+    return lambda world: world.stores.workers.clear_departed(limit)
+
+
 def mark_lost(_: Worlds, __: Dice) -> Act:
     return lambda world: world.stores.workers.mark_lost(10)
 
@@ -228,6 +250,8 @@ STEPS: dict[Step, int] = {
     cancel: 3,
     clone: 2,
     rescue: 2,
+    rescue_since: 1,
+    clear_departed: 1,
     mark_lost: 1,
     log: 2,
     acquire: 2,

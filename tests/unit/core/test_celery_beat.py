@@ -92,8 +92,10 @@ def test_what_is_no_fixture_is_refused() -> None:
 
 
 Json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.text("a0*,/ -\x00\ud800é", max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("a0*,/ -\x00\ud800é", max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 Names = (

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from msgspec.structs import replace as changed
@@ -41,8 +41,11 @@ class GatedStore:
         self.reads = 0
         self.fails_once: Exception | None = None
 
-    async def look(self, overdue_grace_seconds: float) -> LeaderLook:
-        return await self._inner.look(overdue_grace_seconds)
+    async def look(self, overdue_grace_seconds: float | None, overdue_since: datetime | None = None) -> LeaderLook:
+        return await self._inner.look(overdue_grace_seconds, overdue_since)
+
+    async def look_fully(self) -> None:
+        await self._inner.look_fully()
 
     async def due_triggers(self, limit: int, after: DuePosition | None = None) -> DueBatch:
         self.reads += 1

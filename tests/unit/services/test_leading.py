@@ -1,8 +1,7 @@
 """The leader's round over the memory stores, on virtual time."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from datetime import timedelta
+from collections.abc import AsyncGenerator, Callable, Sequence
+from datetime import datetime, timedelta
 
 import pytest
 from msgspec.structs import replace as changed
@@ -10,16 +9,19 @@ from msgspec.structs import replace as changed
 from rota.core.leadership import LeadershipPolicy
 from rota.domain.errors import Stale, Unavailable
 from rota.domain.firing import DueBatch, DuePosition, TriggerAdvance
-from rota.domain.ids import Epoch, WorkerId
+from rota.domain.ids import Epoch, RunId, WorkerId
 from rota.domain.lease import Fence
 from rota.domain.policies import Policies
 from rota.domain.schedule import Schedule
 from rota.domain.triggers import IntervalTrigger, Trigger
 from rota.domain.worker import WorkerSpec
 from rota.ports.firing_store import FiringResult, LeaderLook
+from rota.ports.run_store import LostAttempt
 from rota.services.firing import TRIGGERS_PER_BATCH_MAX, Firing
+from rota.services.full_looks import FULL_LOOK_SECONDS
 from rota.services.leading import POLL_SECONDS, Leading
-from rota.services.rescuing import Rescuing
+from rota.services.rescuing import OVERDUE_GRACE_SECONDS, Rescuing
+from rota.services.supervision import Supervisor
 from rota.storage.memory.database import MemoryDatabase
 from rota.storage.memory.firing import MemoryFiringStore
 from rota.storage.memory.leases import MemoryLeaseStore
@@ -40,13 +42,26 @@ class CountingStore:
     def __init__(self, inner: MemoryFiringStore) -> None:
         self._inner = inner
         self.looks = 0
+        self.full_looks = 0
+        self.spans: list[tuple[float | None, datetime | None]] = []
+        self.look_fails_with: Exception | None = None
+        self.look_for_overdue_fails_with: Exception | None = None
         self.limits: list[int] = []
         self.applied: list[int] = []
         self.fails_with: Exception | None = None
 
-    async def look(self, overdue_grace_seconds: float) -> LeaderLook:
+    async def look(self, overdue_grace_seconds: float | None, overdue_since: datetime | None = None) -> LeaderLook:
         self.looks += 1
-        return await self._inner.look(overdue_grace_seconds)
+        self.spans.append((overdue_grace_seconds, overdue_since))
+        if self.look_fails_with is not None:
+            raise self.look_fails_with
+        if self.look_for_overdue_fails_with is not None and overdue_grace_seconds is not None:
+            raise self.look_for_overdue_fails_with
+        return await self._inner.look(overdue_grace_seconds, overdue_since)
+
+    async def look_fully(self) -> None:
+        self.full_looks += 1
+        await self._inner.look_fully()
 
     async def due_triggers(self, limit: int, after: DuePosition | None = None) -> DueBatch:
         self.limits.append(limit)
@@ -59,27 +74,47 @@ class CountingStore:
         return await self._inner.apply(fence, advances)
 
 
+class FailingClaims(MemoryRunClaims):
+    """Claims among which nobody finds what is lost, when told so."""
+
+    def __init__(self, database: MemoryDatabase, fails: Callable[[], bool]) -> None:
+        super().__init__(database)
+        self._fails = fails
+
+    async def find_lost(
+        self, grace_seconds: float, limit: int, overdue_since: datetime | None = None
+    ) -> tuple[LostAttempt, ...]:
+        if self._fails():
+            raise Unavailable("statement timeout")
+        return await super().find_lost(grace_seconds, limit, overdue_since)
+
+
 class Desk:
     """Everything around one leader."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
-        self.database = MemoryDatabase(lambda: START + timedelta(seconds=self.clock.now - 1000.0), NumberedIds())
+        self.shift_seconds = 0.0
+        self.rescues_fail = False
+        self.database = MemoryDatabase(
+            lambda: START + timedelta(seconds=self.clock.now - 1000.0 + self.shift_seconds), NumberedIds()
+        )
         self.store = CountingStore(MemoryFiringStore(self.database))
-        self.claims, self.workers = MemoryRunClaims(self.database), MemoryWorkerStore(self.database)
+        self.claims = FailingClaims(self.database, lambda: self.rescues_fail)
+        self.workers = MemoryWorkerStore(self.database)
         self.leadership = FixedLeadership(None)
         self.wakeups = LoudWakeups()
         self.firing = Firing(self.store, self.leadership, self.wakeups)
         self.rescuing = Rescuing(self.workers, self.claims, self.wakeups, LoadedDice())
         self.leading = Leading(self.store, self.firing, self.rescuing, self.leadership, self.wakeups, clock=self.clock)
-        self.task: asyncio.Task[None] | None = None
+        self.supervisor = Supervisor(self.leading.duties, self.clock, LoadedDice())
 
     async def lead(self) -> None:
         await MemoryLeaseStore(self.database).acquire_if_free("leader", "me", 1e6)
         self.leadership.change(FENCE)
 
     def start(self) -> None:
-        self.task = asyncio.create_task(self.leading.run())
+        self.supervisor.start()
 
     def schedule(self, spec: Trigger, due_in: float, **policies: object) -> Schedule:
         state = with_times(spec, self.database.now() + timedelta(seconds=due_in))
@@ -87,6 +122,10 @@ class Desk:
         made = changed(made, policies=changed(Policies(overlap="allow"), **policies))
         self.database.schedules[made.id] = made
         return made
+
+    @property
+    def held(self) -> set[RunId]:
+        return {live.run_id for live in self.database.runs_state.held()}
 
     @property
     def runs(self) -> int:
@@ -97,9 +136,7 @@ class Desk:
 async def desk() -> AsyncGenerator[Desk]:
     made = Desk()
     yield made
-    if made.task is not None:
-        made.task.cancel()
-        await asyncio.gather(made.task, return_exceptions=True)
+    await made.supervisor.stop()
 
 
 async def test_who_does_not_lead_asks_the_store_nothing(desk: Desk) -> None:
@@ -221,3 +258,86 @@ async def test_runs_of_a_lost_worker_are_queued_again_within_the_bound(desk: Des
     live = desk.database.runs_state.live[claimed.run_id]
     assert (live.state, live.losses_count) == ("queued", 1)
     assert desk.wakeups.announced[-1] == "queue:default"
+
+
+async def test_looks_for_overdue_attempts_begin_where_the_last_one_ended(desk: Desk) -> None:
+    await desk.lead()
+    desk.start()
+    await desk.clock.run_for(10.0)
+
+    first, *others = desk.store.spans
+    assert first == (None, None)
+    assert {grace for grace, _ in others} == {OVERDUE_GRACE_SECONDS}
+    floors = [since for _, since in others if since is not None]
+    assert floors == sorted(set(floors))
+    assert len(floors) == len(others) >= 7
+
+
+async def test_an_overdue_attempt_is_ended_whether_or_not_it_was_overdue_before_this_leader(desk: Desk) -> None:
+    worker = WorkerId("40000000-0000-7000-8000-000000000001")
+    await desk.workers.register(WorkerSpec(worker, "w", ("default",), 1, (), "host", 1, "1"), 1e6)
+    for _ in range(2):
+        desk.schedule(IntervalTrigger(every_seconds=1e6), due_in=-1, timeout_seconds=5.0)
+    await desk.lead()
+    await desk.firing.fire_due()
+    (before,) = await desk.claims.claim_batch(worker, ["default"], 1)
+    await desk.clock.run_for(60)
+    desk.start()
+    await desk.clock.run_for(1.0)
+    assert before.run_id not in desk.held
+
+    (after,) = await desk.claims.claim_batch(worker, ["default"], 1)
+    await desk.clock.run_for(14.9)
+    assert after.run_id in desk.held
+    await desk.clock.run_for(POLL_SECONDS + 0.2)
+    assert after.run_id not in desk.held
+
+
+async def test_a_clock_that_is_set_back_hides_no_overdue_attempt(desk: Desk) -> None:
+    worker = WorkerId("40000000-0000-7000-8000-000000000001")
+    await desk.workers.register(WorkerSpec(worker, "w", ("default",), 1, (), "host", 1, "1"), 1e6)
+    desk.schedule(IntervalTrigger(every_seconds=1e6), due_in=-4_000, timeout_seconds=5.0)
+    await desk.lead()
+    desk.start()
+    await desk.clock.run_for(5.0)
+    assert desk.runs == 1
+    desk.shift_seconds = -3_600.0
+    await desk.clock.run_for(POLL_SECONDS)
+    for live in desk.database.runs_state.live.values():
+        live.due_at = desk.database.now()
+    (claimed,) = await desk.claims.claim_batch(worker, ["default"], 1)
+    await desk.clock.run_for(5.0 + OVERDUE_GRACE_SECONDS + POLL_SECONDS + 0.2)
+
+    assert claimed.run_id not in desk.held
+
+
+async def test_firing_goes_on_while_looks_for_lost_work_fail(desk: Desk) -> None:
+    """Those of the round, and those that rescue."""
+    desk.schedule(IntervalTrigger(every_seconds=1), due_in=1)
+    worker = WorkerId("40000000-0000-7000-8000-000000000001")
+    await desk.workers.register(WorkerSpec(worker, "w", ("default",), 1, (), "host", 1, "1"), 3.5)
+    desk.store.look_for_overdue_fails_with = Unavailable("statement timeout")
+    desk.rescues_fail = True
+    await desk.lead()
+    desk.start()
+    await desk.clock.run_for(120)
+    assert desk.runs >= 115
+
+    desk.store.look_for_overdue_fails_with, desk.rescues_fail = None, False
+    await desk.clock.run_for(10)
+    assert desk.database.runs_state.workers[worker].state == "lost"
+
+
+async def test_a_failed_look_and_a_changed_schedule_are_followed_by_a_full_look(desk: Desk) -> None:
+    await desk.lead()
+    desk.start()
+    await desk.clock.run_for(FULL_LOOK_SECONDS / 2)
+    assert desk.store.full_looks == 1
+    desk.wakeups.events["schedules"].set()
+    await desk.clock.run_for(FULL_LOOK_SECONDS / 4)
+    assert desk.store.full_looks == 2
+    desk.store.look_fails_with = Unavailable("away")
+    await desk.clock.run_for(POLL_SECONDS)
+    desk.store.look_fails_with = None
+    await desk.clock.run_for(5.0)
+    assert desk.store.full_looks >= 3

@@ -13,6 +13,7 @@ from rota.domain.ids import AttemptToken, RunId, WorkerId
 from rota.domain.run import ClaimedRun
 from rota.ports.run_store import HeldRun, RunClaims
 from rota.ports.worker_store import WorkerStore
+from rota.services.resting import REST_PER_SECOND
 from rota.storage.memory.wakeups import MemoryWakeups
 from rota.worker import answering
 from rota.worker.claiming import Claiming
@@ -42,6 +43,18 @@ def test_looks_are_near_after_a_doubt_and_never_end() -> None:
         waits.append(pace.wait_seconds)
         pace.looked()
     assert waits == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, LOOK_SECONDS_MAX, LOOK_SECONDS_MAX, LOOK_SECONDS_MAX]
+    pace.doubt()
+    assert pace.wait_seconds == LOOK_SECONDS_MIN
+
+
+def test_looks_that_take_long_are_far_apart_even_in_doubt() -> None:
+    pace = LookPace()
+    pace.looked(2.0)
+    assert pace.wait_seconds == LOOK_SECONDS_MAX
+    pace.looked(1.0)
+    pace.doubt()
+    assert pace.wait_seconds == REST_PER_SECOND
+    pace.looked()
     pace.doubt()
     assert pace.wait_seconds == LOOK_SECONDS_MIN
 

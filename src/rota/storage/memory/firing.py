@@ -1,7 +1,7 @@
 """Firing in memory: the oracle of `rota.storage.postgres.firing`."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec import structs
 
@@ -25,20 +25,23 @@ class MemoryFiringStore:
         self._database = database
         self._runs = database.runs_state
 
-    async def look(self, overdue_grace_seconds: float) -> LeaderLook:
+    async def look(self, overdue_grace_seconds: float | None, overdue_since: datetime | None = None) -> LeaderLook:
         now, workers = self._database.now(), self._runs.workers
         waiting = [trigger.next_fire_at for _, trigger in self._triggers() if trigger.next_fire_at is not None]
-        overdue_since = now - timedelta(seconds=overdue_grace_seconds)
-        holders = {live.worker_id for live in self._runs.held() if live.worker_id is not None}
+        until = None if overdue_grace_seconds is None else now - timedelta(seconds=overdue_grace_seconds)
+        living = {worker_id for worker_id, worker in workers.items() if not worker.has_left}
         return LeaderLook(
             next_fire_in_seconds=(min(waiting) - now).total_seconds() if waiting else None,
-            lost_workers=any(worker.is_suspect(now) for worker in workers.values())
-            or any(holder not in workers or workers[holder].has_left for holder in holders),
-            overdue_attempts=any(
-                live.hard_deadline_at is not None and live.hard_deadline_at <= overdue_since
-                for live in self._runs.held()
+            lost_workers=any(
+                worker.is_suspect(now) or (worker.has_left and not worker.is_cleared) for worker in workers.values()
             ),
+            overdue_attempts=until is not None
+            and any(live.is_overdue(overdue_since, until) for live in self._runs.held() if live.worker_id in living),
+            now=now,
         )
+
+    async def look_fully(self) -> None:
+        """Looks leave nothing out here."""
 
     async def due_triggers(self, limit: int, after: DuePosition | None = None) -> DueBatch:
         now = self._database.now()

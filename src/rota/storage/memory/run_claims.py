@@ -59,14 +59,16 @@ class MemoryRunClaims:
     async def give_back_batch(self, claims: Sequence[ClaimedRun | HeldRun]) -> int:
         return sum(self._give_back(claim) for claim in claims)
 
-    async def find_lost(self, grace_seconds: float, limit: int) -> tuple[LostAttempt, ...]:
+    async def find_lost(
+        self, grace_seconds: float, limit: int, overdue_since: datetime | None = None
+    ) -> tuple[LostAttempt, ...]:
         now = self._database.now()
-        overdue_since = now - timedelta(seconds=grace_seconds)
         found: list[LostAttempt] = []
         for live in self._runs.held():
             if self._is_gone(live.worker_id, now):
-                found.append(LostAttempt(self._claimed(live), live.worker_id, "lost"))
-            elif live.hard_deadline_at is not None and live.hard_deadline_at <= overdue_since:
+                if overdue_since is None or not self._is_cleared(live.worker_id):
+                    found.append(LostAttempt(self._claimed(live), live.worker_id, "lost"))
+            elif live.is_overdue(overdue_since, now - timedelta(seconds=grace_seconds)):
                 found.append(LostAttempt(self._claimed(live), live.worker_id, "timed_out"))
         return tuple(found[:limit])
 
@@ -120,6 +122,10 @@ class MemoryRunClaims:
     def _is_gone(self, worker_id: WorkerId | None, now: datetime) -> bool:
         worker = None if worker_id is None else self._runs.workers.get(worker_id)
         return worker is None or worker.has_left or worker.lease_expires_at <= now
+
+    def _is_cleared(self, worker_id: WorkerId | None) -> bool:
+        worker = None if worker_id is None else self._runs.workers.get(worker_id)
+        return worker is None or worker.is_cleared
 
     def _held(self, run_id: str, token: int) -> LiveRun | None:
         live = next((live for live in self._runs.held() if live.run_id == run_id), None)

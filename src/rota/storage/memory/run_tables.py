@@ -39,6 +39,11 @@ class LiveRun:
     def claim_order(self) -> tuple[int, datetime, str]:
         return -self.priority, self.due_at, self.run_id
 
+    def is_overdue(self, since: datetime | None, until: datetime) -> bool:
+        """Whether its deadline is after `since`, and not after `until`."""
+        deadline = self.hard_deadline_at
+        return deadline is not None and deadline <= until and (since is None or deadline > since)
+
     def release(self) -> None:
         """Back to the queue, held by nobody."""
         self.state = "queued"
@@ -54,6 +59,7 @@ class StoredWorker:
     started_at: datetime
     heartbeat_at: datetime
     lease_expires_at: datetime
+    is_cleared: bool = False
 
     @property
     def has_left(self) -> bool:

@@ -83,6 +83,14 @@ class MemoryWorkerStore:
                 lost.append(worker.spec.id)
         return tuple(lost)
 
+    async def clear_departed(self, limit: int) -> int:
+        departed = [worker for worker in self._runs.workers.values() if worker.has_left and not worker.is_cleared]
+        holders = {live.worker_id for live in self._runs.held()}
+        first = sorted(departed, key=lambda worker: worker.spec.id)[:limit]
+        for worker in first:
+            worker.is_cleared = worker.spec.id not in holders
+        return sum(worker.is_cleared for worker in first)
+
     async def list_recent(self, limit: int) -> tuple[Worker, ...]:
         found = sorted(self._runs.workers.values(), key=lambda worker: worker.spec.id)
         found.sort(key=lambda worker: worker.heartbeat_at, reverse=True)

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
-from rota.domain.errors import Bug, Stale
+from rota.domain.errors import Bug, Stale, Unavailable
 from rota.domain.firing import FIRED_BY, DueBatch, DuePosition, DueTrigger, TriggerAdvance, UnreadableTrigger
 from rota.domain.lease import Fence
 from rota.domain.policies import Policies
@@ -22,10 +22,12 @@ from rota.ports.firing_store import FiringResult, LeaderLook
 from rota.storage.firing_events import OVERLAP_CANCEL_REASON
 from rota.storage.postgres.driver import Pool, Row
 from rota.storage.postgres.firing_columns import advance_columns, birth_columns, event_columns
+from rota.storage.postgres.look_floors import FireLook, FiresSeen
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.single_statements import SingleStatements
 
 _LOOK_AHEAD = query("triggers/look_ahead")
+_LOOK_FIRST = query("triggers/look_first")
 _LIST_DUE = query("triggers/list_due")
 _APPLY_ADVANCES = query("triggers/apply_advances")
 
@@ -39,17 +41,38 @@ _POLICIES: msgspec.json.Decoder[Policies] = msgspec.json.Decoder(Policies)
 class PostgresFiringStore:
     """See `rota.ports.firing_store.FiringStore`."""
 
-    def __init__(self, service_pool: Pool, *, pooled_by_transaction: bool = False) -> None:
+    def __init__(
+        self, service_pool: Pool, patient: SingleStatements | None = None, *, pooled_by_transaction: bool = False
+    ) -> None:
+        """`patient` statements may take longer than those of a leader's fenced pool."""
         self._statements = SingleStatements(service_pool, pooled_by_transaction=pooled_by_transaction)
+        self._patient = patient or self._statements
+        self._fires = FireLook()
 
-    async def look(self, overdue_grace_seconds: float) -> LeaderLook:
-        row = await self._statements.fetch_one("looking for due work", _LOOK_AHEAD, overdue_grace_seconds)
+    async def look(self, overdue_grace_seconds: float | None, overdue_since: datetime | None = None) -> LeaderLook:
+        fires, floor = self._fires, self._fires.floor
+        try:
+            row = await self._statements.fetch_one(
+                "looking for due work", _LOOK_AHEAD, overdue_grace_seconds, overdue_since, fires.is_lean, floor
+            )
+        except Unavailable:
+            fires.failed()
+            raise
         if row is None:
             raise Bug("a look gave no row")
-        return LeaderLook(row["next_fire_in_seconds"], row["lost_workers"], row["overdue_attempts"])
+        fires.note(floor, FiresSeen(row["now"], row["next_fire_at"], row["entries_count"]), is_full=row["is_full"])
+        return LeaderLook(row["next_fire_in_seconds"], row["lost_workers"], row["overdue_attempts"], row["now"])
+
+    async def look_fully(self) -> None:
+        if not self._fires.is_lean:
+            return
+        row = await self._patient.fetch_one("looking for the first fire", _LOOK_FIRST)
+        if row is None:
+            raise Bug("a look gave no row")
+        self._fires.note_apart(FiresSeen(row["now"], row["next_fire_at"], row["entries_count"]))
 
     async def due_triggers(self, limit: int, after: DuePosition | None = None) -> DueBatch:
-        fire_at, trigger_id = (None, None) if after is None else (after.next_fire_at, after.trigger_id)
+        fire_at, trigger_id = (self._fires.floor, None) if after is None else (after.next_fire_at, after.trigger_id)
         rows = await self._statements.fetch("listing due triggers", _LIST_DUE, limit, fire_at, trigger_id)
         now: datetime = rows[0]["now"]
         if rows[0]["trigger_id"] is None:

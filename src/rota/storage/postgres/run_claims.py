@@ -29,6 +29,7 @@ _SETTLE_ALIKE_SUCCESSES = query("live_runs/settle_alike_successes")
 _SETTLE_BATCH = query("live_runs/settle_batch")
 _LIST_HELD = query("live_runs/list_held")
 _FIND_LOST = query("live_runs/find_lost")
+_FIND_LOST_SINCE = query("live_runs/find_lost_since")
 _APPEND_LINES = query("log_lines/append_lines")
 _OPEN_MISSING = query("schedule_turns/open_missing")
 
@@ -105,8 +106,14 @@ class PostgresRunClaims:
         )
         return len(accepted)
 
-    async def find_lost(self, grace_seconds: float, limit: int) -> tuple[LostAttempt, ...]:
-        rows = await self._statements.fetch("looking for lost attempts", _FIND_LOST, grace_seconds, limit)
+    async def find_lost(
+        self, grace_seconds: float, limit: int, overdue_since: datetime | None = None
+    ) -> tuple[LostAttempt, ...]:
+        doing = "looking for lost attempts"
+        if overdue_since is None:
+            rows = await self._statements.fetch(doing, _FIND_LOST, grace_seconds, limit)
+        else:
+            rows = await self._statements.fetch(doing, _FIND_LOST_SINCE, grace_seconds, limit, overdue_since)
         return tuple(
             LostAttempt(claimed_of_row(row), optional_worker(row["worker_id"]), "lost" if row["gone"] else "timed_out")
             for row in rows

@@ -15,6 +15,7 @@ _RENEW_IF_LIVE = query("workers/renew_if_live")
 _DRAIN_IF_ACTIVE = query("workers/drain_if_active")
 _STOP_IF_LIVE = query("workers/stop_if_live")
 _MARK_LOST = query("workers/mark_lost")
+_CLEAR_DEPARTED = query("workers/clear_departed")
 _LIST_RECENT = query("workers/list_recent")
 
 
@@ -74,6 +75,10 @@ class PostgresWorkerStore:
     async def mark_lost(self, limit: int) -> tuple[WorkerId, ...]:
         rows = await self._statements.fetch("declaring workers lost", _MARK_LOST, limit)
         return tuple(WorkerId(row["id"]) for row in rows)
+
+    async def clear_departed(self, limit: int) -> int:
+        row = await self._statements.fetch_one("clearing workers that have left", _CLEAR_DEPARTED, limit)
+        return 0 if row is None else row["cleared_count"]
 
     async def list_recent(self, limit: int) -> tuple[Worker, ...]:
         rows = await self._statements.fetch("listing workers", _LIST_RECENT, limit)
