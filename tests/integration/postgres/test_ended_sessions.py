@@ -63,7 +63,7 @@ async def test_a_pool_opens_although_its_first_sessions_are_ended_at_each_point(
     async def open_and_close() -> None:
         nonlocal opened_count
         patient = PoolOptions(retry=ConnectRetry(attempts_max=1_000, first_delay_seconds=0.0))
-        for _ in range(25):
+        for _ in range(8):
             pool = await open_pool(
                 database.urls.api, Login.API, application_name="test opening", sleep=loop_sleep, options=patient
             )
@@ -80,5 +80,5 @@ async def test_a_pool_opens_although_its_first_sessions_are_ended_at_each_point(
     await opening
     await admin.close()
 
-    assert opened_count == 100
-    assert ended_count > 10
+    assert opened_count == 32
+    assert ended_count > 3

@@ -98,6 +98,9 @@ async def open_pool(
     _refuse_settings_behind_a_pooler(options)
 
     async def attempt() -> Pool:
+        return await _checked(await create(), login)
+
+    async def create() -> Pool:
         return await DRIVER.create_pool(
             dsn,
             min_size=options.connections_min,
@@ -112,7 +115,11 @@ async def open_pool(
             ),
         )
 
-    pool = await _with_retries(attempt, login, options.retry, sleep)
+    return await _with_retries(attempt, login, options.retry, sleep)
+
+
+async def _checked(pool: Pool, login: Login) -> Pool:
+    """The same pool, if its sessions are fit for their purpose."""
     try:
         with translating_errors(f"checking the login {login}"):
             async with pool.acquire() as connection, connection.transaction(readonly=True):

@@ -26,7 +26,7 @@ UNAVAILABLE_ERRORS: tuple[type[Exception], ...] = (
     EOFError,
 )
 
-_CLOSED_MARKS = ("is closed", "is closing", "closed in the middle", "has been released")
+_CLOSED_MARKS = ("is closed", "was closed", "is closing", "closed in the middle", "has been released")
 
 # What the driver says of a session that the server has ended, between that word and the end of the stream: it is still
 # consuming the error (2), or has failed. Two statements at once, a bug of ours, are refused in other words.
