@@ -2,8 +2,9 @@
 
 A claim makes a deadline that is still to come. So once no attempt was overdue up to some time, none will be with an
 earlier deadline, and the next look begins there: what ended since leaves entries in the index, and each is passed once.
-Where that may not hold, a look through everything makes up for it: when this process begins to lead, where the store's
-clock was set back or a look has failed, and now and then, since a claim may be committed long after it was made.
+Where the store's clock is set back, that time goes back with it. Where all this may not hold, a look through everything
+makes up for it: when this process begins to lead, where a look has failed, and now and then, since a claim may be
+committed long after it was made.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ class LossWatch:
     def note(self, look: LeaderLook) -> None:
         """Takes the answer of a look that was asked for `span`."""
         until = look.now - _GRACE
-        if self._floor is None or look.now < self._floor:
+        if self._floor is None:
             self._floor = until
             self.fully.wanted.set()
         elif not look.overdue_attempts:
