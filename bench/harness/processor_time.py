@@ -25,6 +25,11 @@ def of_trees(pids: Iterable[int]) -> float:
     return total
 
 
+def of_processes(processes: Iterable[psutil.Process]) -> float:
+    """Seconds that these very processes used so far."""
+    return sum(map(_own, processes))
+
+
 def _own(process: psutil.Process) -> float:
     try:
         used = process.cpu_times()
