@@ -102,6 +102,8 @@ async def running_server(
         candidate = leadership(LeadingParts(urls, fenced, pools, stores, wakeups, clock, ids), _holder())
         machine = Machine(clock, ids, wakeups, Metrics())
         application = build_application(stores, machine, {"leadership": candidate.readiness})
+        # Before anything is written: a row of today in a default partition would keep today's from being made.
+        await stores.partitions.ensure_ahead()
         await ensure_default_tenant(application.tenant_verbs, stores.tenants, name)
         supervisor = Supervisor(candidate.duties, clock, SystemRng())
         supervisor.start()
