@@ -64,13 +64,13 @@ WITH fence AS MATERIALIZED (
      WHERE l.schedule_id = o.schedule_id
        AND l.run_id = o.run_id
        AND o.state = 'running'
-), ended AS (
-    UPDATE scheduler.runs r
-       SET state = 'cancelled', reason = $12, attempts_count = x.attempts_count, finished_at = t.now
-      FROM removed x
+), ended AS MATERIALIZED (
+    SELECT count(*)
+      FROM (SELECT array_agg(x.tenant_id) AS tenants, array_agg(x.run_id) AS ids, array_agg(x.attempts_count) AS attempts
+              FROM removed x
+            HAVING count(*) > 0) AS g
      CROSS JOIN term t
-     WHERE r.tenant_id = x.tenant_id
-       AND r.id = x.run_id
+     CROSS JOIN LATERAL scheduler.end_cancelled(g.tenants, g.ids, g.attempts, $12::text, t.now)
 ), cancellations AS (
     INSERT INTO scheduler.events (id, tenant_id, at, type, subject, data)
     SELECT scheduler.uuid7_at(t.now), x.tenant_id, t.now, 'RunCancelled', x.run_id::text,
@@ -136,3 +136,4 @@ SELECT (SELECT count(*) FROM advanced) AS advanced,
        ARRAY(SELECT DISTINCT q.queue FROM queued q ORDER BY q.queue) AS queues
   FROM term
  CROSS JOIN called
+ CROSS JOIN ended
