@@ -40,7 +40,7 @@ from rota.storage.postgres.logins import DatabaseOptions, DatabaseUrls, Login, r
 from rota.storage.postgres.migrator import Migrator
 from rota.storage.postgres.run_intake import PostgresRunIntake
 
-APP = "bench.noop_tasks:app"
+APP = "bench.harness.noop_tasks:app"
 TENANT = TenantId("bench")
 AUDIT = AuditEntry("bench", "enqueue", "run", "")
 QUEUE = "default"

@@ -18,6 +18,7 @@ from bench.harness.rows import Extent, Row, measurement, row, say
 from bench.harness.systems import PEERS, System, SystemFailed, only_installed
 
 COUNT = 10_000
+PEER_SECONDS_MAX = 180.0
 APSCHEDULER3 = System("apscheduler 3", "apscheduler3_peer", "peers")
 APSCHEDULER4 = System("apscheduler 4", "apscheduler4_peer", "apscheduler4")
 
@@ -43,18 +44,24 @@ async def measure(extent: Extent) -> Sequence[Row]:
             say(f"round {number + 1}: rota: {ours[-1]:.2f} s")
             for one in peers:
                 if number == 0 or one is not APSCHEDULER4:
-                    theirs[one.name].append(await handed_over(server, one, count))
+                    theirs[one.name] += await handed_over(server, one, count)
     return rows_of(ours, theirs)
 
 
-async def handed_over(server: Server, system: System, count: int) -> HandedOver:
-    """One run of a peer's script on a fresh database."""
+async def handed_over(server: Server, system: System, count: int) -> list[HandedOver]:
+    """One run of a peer's script on a fresh database; nothing where it takes too long."""
     async with server.fresh() as database:
         script = PEERS / f"{system.module}.py"
         process = await asyncio.create_subprocess_exec(
             *_command(system, script), server.url_of(database), str(count), stdout=asyncio.subprocess.PIPE
         )
-        printed, _ = await process.communicate()
+        try:
+            printed, _ = await asyncio.wait_for(process.communicate(), PEER_SECONDS_MAX)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            say(f"{system.name} was given up after {PEER_SECONDS_MAX:.0f} s")
+            return []
         if process.returncode != 0:
             raise SystemFailed(f"{system.name} ended with status {process.returncode}")
     found = msgspec.json.decode(printed, type=HandedOver)
@@ -62,7 +69,7 @@ async def handed_over(server: Server, system: System, count: int) -> HandedOver:
         f"{system.name}: registered in {found.registered_seconds:.1f} s, handed over in"
         f" {found.handed_over_seconds:.1f} s, {found.left} left"
     )
-    return found
+    return [found]
 
 
 def _command(system: System, script: Path) -> list[str]:

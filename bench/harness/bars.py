@@ -72,9 +72,9 @@ BARS = (
     bar("throughput under a held xmin", "held_xmin_ratio", ">= 0.95 ×"),
     bar("throughput with 10M rows of history", "long_history_ratio", ">= 0.9 ×"),
     bar("light tenant behind 1M backlog, pick-up p99", "light_tenant_p99", "<= 100 ms"),
-    bar("1M schedules idle: processor of the server", "idle_million_server_cpu", "<= 2 %"),
+    bar("1M schedules idle: processor of the server", "idle_million_cpu", "<= 2 %"),
     bar("1M schedules idle: statements of the server", "idle_million_statements", "<= 2 /s"),
-    bar("1M schedules idle: memory of the server", "idle_million_server_memory", "<= 150 MB"),
+    bar("1M schedules idle: memory of the server", "idle_million_memory", "<= 150 MB"),
 )
 
 

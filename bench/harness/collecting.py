@@ -7,6 +7,7 @@ soon as it has ended, and it is not run again while they are there.
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
@@ -23,8 +24,12 @@ from bench.harness.systems import python_path
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "bench"
+PAGE = ROOT / "docs" / "performance.md"
 SECONDS_MAX = 15 * 60
 LONG_SECONDS_MAX = 4 * 60 * 60
+INTERRUPTED_SECONDS_MAX = 45.0
+# What would be missed most comes first, for a machine on which the time does not suffice.
+FIRST = ("runs", "pickup", "schedules", "firing")
 # Looks at one part of what `runs` and `pickup` measure whole, for who works on it: measured when they are named.
 ON_REQUEST = ("end_to_end", "queue")
 PASSED_ON = {
@@ -54,28 +59,38 @@ def measurements(directory: Path, names: Sequence[str]) -> list[Path]:
     unknown = [name for name in names if name not in found]
     if unknown:
         raise BenchFailed(f"there is no measurement {', '.join(unknown)}; there are: {', '.join(found)}")
-    return [found[name] for name in names or (every for every in found if every not in ON_REQUEST)]
+    if names:
+        return [found[name] for name in names]
+    places = {name: place for place, name in enumerate(FIRST)}
+    ordered = sorted(found, key=lambda name: places.get(name, len(FIRST)))
+    return [found[name] for name in ordered if name not in ON_REQUEST]
 
 
 def measure(module: Path, timeout_seconds: float, more: Sequence[str] = ()) -> list[Row]:
     """The rows of one module. Its stderr goes through to the reader."""
+    # Safe path, because bench/ holds modules that are named like some of the standard library.
+    command = [sys.executable, "-P", str(module), "--json", *more]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env={**environ, "PYTHONPATH": python_path()}) as process:
+        try:
+            printed, _ = process.communicate(timeout=timeout_seconds)
+        except subprocess.TimeoutExpired as error:
+            _interrupt(process)
+            raise BenchFailed(f"{module.stem} was still running when the time of all was over") from error
+    if process.returncode != 0:
+        raise BenchFailed(f"{module.stem} ended with status {process.returncode}")
     try:
-        done = subprocess.run(
-            # Safe path, because bench/ holds modules that are named like some of the standard library.
-            [sys.executable, "-P", module, "--json", *more],
-            stdout=subprocess.PIPE,
-            timeout=timeout_seconds,
-            check=False,
-            env={**environ, "PYTHONPATH": python_path()},
-        )
-    except subprocess.TimeoutExpired as error:
-        raise BenchFailed(f"{module.stem} was still running when the time of all was over") from error
-    if done.returncode != 0:
-        raise BenchFailed(f"{module.stem} ended with status {done.returncode}")
-    try:
-        return msgspec.json.decode(done.stdout, type=list[Row])
+        return msgspec.json.decode(printed, type=list[Row])
     except msgspec.DecodeError as error:
         raise BenchFailed(f"{module.stem} printed no array of rows: {error}") from error
+
+
+def _interrupt(process: "subprocess.Popen[bytes]") -> None:
+    """Ends a measurement as Ctrl-C would, so that it stops the servers that it has started."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=INTERRUPTED_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def measure_all(modules: Sequence[Path], deadline: float, more: Sequence[str] = ()) -> tuple[list[Row], list[str]]:
@@ -134,7 +149,12 @@ def parsed(arguments: Sequence[str]) -> Request:
     return Request(tuple(given.names), given.long, given.again, given.publish, tuple(more))
 
 
-def main(arguments: Sequence[str], directory: Path = BENCH) -> int:
+def _kept(file: Path) -> list[Row]:
+    """The rows of the other kind of run, where there was one."""
+    return msgspec.json.decode(file.read_bytes(), type=list[Row]) if file.exists() else []
+
+
+def main(arguments: Sequence[str], directory: Path = BENCH, page: Path = PAGE) -> int:
     request = parsed(arguments)
     try:
         rows, failures = collect(request, directory)
@@ -147,7 +167,7 @@ def main(arguments: Sequence[str], directory: Path = BENCH) -> int:
     (out / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n")
     (out / f"{name}.svg").write_text(plot.svg(rows), encoding="utf-8")
     if request.publish:
-        report.publish(rows, ROOT / "docs" / "performance.md")
+        report.publish([*rows, *_kept(out / f"{'latest' if request.is_long else 'long'}.json")], page)
     print(report.text(rows))
     for failure in failures:
         print(f"failed: {failure}", file=sys.stderr)

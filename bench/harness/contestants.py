@@ -12,7 +12,7 @@ SLOTS = 1_000
 
 ROTA = System("rota", "rota_workers", options={"slots": SLOTS}, is_timed=True, finished_query=ROTA_FINISHED)
 ROTA_AS_INSTALLED = structs.replace(ROTA, options={})
-RAW = System("raw", "raw_sql", options={"connections": 1}, finished_query=RAW_FINISHED)
+RAW = System("raw", "raw_sql", options={"batch": 100, "connections": 1}, finished_query=RAW_FINISHED)
 RAW_BATCHES = (100, 500, 1_000)
 RAW_CONNECTIONS = (1, 2, 3, 4)
 

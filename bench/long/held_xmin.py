@@ -42,7 +42,7 @@ async def _pairs(server: Server, extent: Extent) -> tuple[list[float], list[floa
         await stack.enter_async_context(holder.transaction(isolation="repeatable_read"))
         await holder.fetchval("SELECT count(*) FROM scheduler.live_runs")
         ends = time.monotonic() + extent.seconds(HELD_SECONDS)
-        while time.monotonic() < ends or len(speeds[1]) < PAIRS_MIN:
+        while time.monotonic() < ends or len(speeds[1]) < extent.count(PAIRS_MIN, 1):
             for made, session, found in zip(crews, sessions, speeds, strict=True):
                 found.append((await made.drain(session, count)).executed_per_second)
             say(f"pair {len(speeds[1])}: {speeds[0][-1]:,.0f}/s held, {speeds[1][-1]:,.0f}/s free")

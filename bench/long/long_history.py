@@ -44,7 +44,7 @@ async def _pairs(server: Server, extent: Extent) -> tuple[list[float], list[floa
         crews = [await stack.enter_async_context(crew(server, Task(ROTA, template, count), dsn)) for dsn in dsns]
         await crews[0].drain(sessions[0], SEED)
         await add_history(sessions[0], extent.count(HISTORY, 10_000))
-        for number in range(max(ROUNDS_MIN, extent.rounds)):
+        for number in range(max(extent.count(ROUNDS_MIN, 1), extent.rounds)):
             for made, session, found in zip(crews, sessions, speeds, strict=True):
                 found.append((await made.drain(session, count)).executed_per_second)
             say(f"round {number + 1}: {speeds[0][-1]:,.0f}/s with the history, {speeds[1][-1]:,.0f}/s without")

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.harness import collecting
+from bench.harness import collecting, report
 from bench.harness.rows import Row
 
 ROW = '{"name": "claims", "value": 2.0, "unit": "runs/s", "runs": [1.0, 2.0, 3.0], "peers": {"other": 1.5}}'
@@ -55,6 +55,32 @@ def test_a_measurement_that_never_ends_is_stopped(tmp_path: Path) -> None:
     assert "still running" in failures[0]
 
 
+def test_a_measurement_that_is_stopped_may_still_stop_what_it_started(tmp_path: Path) -> None:
+    started, stopped = tmp_path / "started", tmp_path / "stopped"
+    body = f"""
+import pathlib, time
+try:
+    pathlib.Path({str(started)!r}).touch()
+    while True:
+        time.sleep(0.01)
+finally:
+    pathlib.Path({str(stopped)!r}).touch()
+"""
+    bench(tmp_path, "endless", body)
+
+    with pytest.raises(collecting.BenchFailed, match="still running"):
+        collecting.measure(tmp_path / "endless.py", timeout_seconds=2.0)
+
+    assert stopped.exists() == started.exists()
+
+
+def test_what_would_be_missed_most_comes_first(tmp_path: Path) -> None:
+    for name in ("api", "runs", "pickup", "zeal"):
+        bench(tmp_path, name, "")
+
+    assert [module.stem for module in collecting.measurements(tmp_path, [])] == ["runs", "pickup", "api", "zeal"]
+
+
 def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bench(tmp_path, "claims", "")
 
@@ -96,3 +122,17 @@ def test_parts_are_measured_on_request_only(tmp_path: Path) -> None:
 
     assert collecting.main([], tmp_path) == 0
     assert collecting.main(["queue"], tmp_path) == 1
+
+
+def test_the_page_shows_what_was_measured_long_ago_beside_what_is_new(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(f"{report.BEGIN}\n{report.END}\n")
+    (tmp_path / "long").mkdir()
+    bench(tmp_path, "claims", f"print('''[{ROW}]''')")
+    bench(tmp_path / "long", "a_day", f"print('''[{ROW.replace('claims', 'days')}]''')")
+
+    assert collecting.main(["--long"], tmp_path, page) == 0
+    assert collecting.main(["--publish"], tmp_path, page) == 0
+
+    assert "| claims | 2.00 |" in page.read_text()
+    assert "| days | 2.00 |" in page.read_text()

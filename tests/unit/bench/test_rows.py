@@ -54,14 +54,14 @@ def test_numbers_are_short_and_without_exponent(value: float, text: str) -> None
 
 def test_the_page_gets_tables_between_its_marks_and_keeps_the_rest(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
-    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    page.write_text(f"before\n{report.BEGIN}\nwhat was there\n{report.END}\nafter\n")
 
     report.publish([Row("runs_wal", 900.0, "B/run", [800.0, 900.0], peers={"other": 2_500.0})], page)
 
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
-    assert "old" not in text
+    assert "what was there" not in text
     assert "| runs_wal | 900 | 800 to 900 | B/run |  | other 2,500 |" in text
     assert "| WAL of a run, from enqueued to settled | <= 1,024 B | 900 | met |" in text
     assert (tmp_path / report.PICTURE).exists()

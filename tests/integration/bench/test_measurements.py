@@ -1,0 +1,45 @@
+"""Measurements are tried small, so that their code is sound when somebody gives it hours. No figure is judged."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from bench.harness import collecting
+from bench.harness.contestants import RAW
+from bench.harness.database import embedded_server
+from bench.harness.draining import Task, drain, install
+
+BENCH = Path(collecting.__file__).resolve().parents[1]
+SMALL = ("--rounds", "1", "--scale", "0.002", "--systems", "rota")
+SECONDS_MAX = 100.0
+
+
+@pytest.mark.parametrize(
+    ("module", "figures"),
+    [
+        ("long/held_xmin", {"held_xmin", "held_xmin_ratio"}),
+        ("long/idle_million", {"idle_million_cpu", "idle_million_statements", "idle_million_memory"}),
+        ("long/light_tenant", {"light_tenant_p50", "light_tenant_p99", "light_tenant_max"}),
+        ("long/long_history", {"long_history", "long_history_ratio"}),
+        ("long/pooled", {"pooled", "pooled_ratio"}),
+        ("runs", {"runs_end_to_end", "runs_enqueued_in_bulk", "runs_wal", "runs_dead_tuples"}),
+        ("pickup", {"pickup_p50", "pickup_p99", "pickup_with_enqueue_p50"}),
+        ("worker_idle", {"worker_idle_cpu", "worker_idle_memory"}),
+        ("api_enqueue", {"runs_enqueued_by_api_in_lists", "runs_enqueued_by_api_one_by_one"}),
+    ],
+)
+def test_a_small_trial_gives_every_figure(module: str, figures: set[str]) -> None:
+    rows = collecting.measure(BENCH / f"{module}.py", SECONDS_MAX, SMALL)
+
+    assert figures - {row.name for row in rows} == set()
+    assert [row.name for row in rows if not row.runs or not all(map(math.isfinite, row.runs))] == []
+
+
+async def test_the_limit_keeps_rows_as_wide_as_it_is_told() -> None:
+    async with embedded_server() as server:
+        template = await install(server, RAW)
+        drained = await drain(server, Task(RAW, template, count=500, row_bytes=300))
+
+    assert drained.row_bytes == pytest.approx(300, abs=8)
+    assert drained.dead_tuples == pytest.approx(2.0)
