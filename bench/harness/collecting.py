@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from bench.harness import plot, report
-from bench.harness.rows import Row, say
+from bench.harness.rows import Row, heed_termination, say
 from bench.harness.systems import python_path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +76,9 @@ def measure(module: Path, timeout_seconds: float, more: Sequence[str] = ()) -> l
         except subprocess.TimeoutExpired as error:
             _interrupt(process)
             raise BenchFailed(f"{module.stem} was still running when the time of all was over") from error
+        except KeyboardInterrupt:
+            _interrupt(process)
+            raise
     if process.returncode != 0:
         raise BenchFailed(f"{module.stem} ended with status {process.returncode}")
     try:
@@ -156,6 +159,7 @@ def _kept(file: Path) -> list[Row]:
 
 def main(arguments: Sequence[str], directory: Path = BENCH, page: Path = PAGE) -> int:
     request = parsed(arguments)
+    heed_termination()
     try:
         rows, failures = collect(request, directory)
     except BenchFailed as error:

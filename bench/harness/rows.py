@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import statistics
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -64,6 +65,7 @@ def measurement(about: str | None, measure: Callable[[Extent], Awaitable[Sequenc
     parser.add_argument("--scale", type=float, default=1.0, help="shrink counts and durations, for a trial (1.0)")
     parser.add_argument("--systems", default="", help="measure only these, by name, separated by commas")
     given = parser.parse_args()
+    heed_termination()
     systems = tuple(name for name in given.systems.split(",") if name)
     rows = asyncio.run(_awaited(measure(Extent(given.rounds, given.scale, systems))))
     if given.json:
@@ -71,6 +73,11 @@ def measurement(about: str | None, measure: Callable[[Extent], Awaitable[Sequenc
         return
     for one in rows:
         print(line(one))
+
+
+def heed_termination() -> None:
+    """SIGTERM ends this process as Ctrl-C does: what it has started is stopped first."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def line(one: Row) -> str:

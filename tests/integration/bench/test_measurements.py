@@ -1,14 +1,20 @@
 """Measurements are tried small, so that their code is sound when somebody gives it hours. No figure is judged."""
 
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.harness import collecting
 from bench.harness.contestants import RAW
 from bench.harness.database import embedded_server
 from bench.harness.draining import Task, drain, install
+from bench.harness.systems import python_path
+from tests.support.waiting import wait_until_blocking
 
 BENCH = Path(collecting.__file__).resolve().parents[1]
 SMALL = ("--rounds", "1", "--scale", "0.002", "--systems", "rota")
@@ -43,3 +49,22 @@ async def test_the_limit_keeps_rows_as_wide_as_it_is_told() -> None:
 
     assert drained.row_bytes == pytest.approx(300, abs=8)
     assert drained.dead_tuples == pytest.approx(2.0)
+
+
+def test_a_measurement_that_is_terminated_leaves_no_server_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", str(BENCH / "worker_idle.py"), "--json"]
+    environment = {**os.environ, "PYTHONPATH": python_path(), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        wait_until_blocking(lambda: list(tmp_path.glob("rota-counts-*")) != [], 60.0, "a worker is measured")
+        (pid_file,) = tmp_path.glob("rota-bench-*/postgres/postmaster.pid")
+        postmaster = psutil.Process(int(pid_file.read_text().split()[0]))
+        started = [*process_tree(process.pid), postmaster]
+        process.terminate()
+        process.wait(timeout=60.0)
+
+    assert psutil.wait_procs(started, timeout=30.0)[1] == []
+    assert list(tmp_path.glob("rota-bench-*")) == []
+
+
+def process_tree(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
