@@ -11,7 +11,7 @@ from bench.harness.rows import Extent, Row, measurement, row, say
 
 REGISTERED = 10_000
 REGISTERED_AT_ONCE = 50_000
-IDLE_SECONDS = 10.0
+IDLE_SECONDS = 6.0
 
 FAR = "SELECT date_trunc('second', clock_timestamp()) + interval '30 days'"
 COMMITS = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"

@@ -16,7 +16,7 @@ from bench.harness.draining import install
 from bench.harness.rows import Extent, Row, measurement, row
 from bench.harness.systems import adapter_process
 
-IDLE_SECONDS = 12.0
+IDLE_SECONDS = 8.0
 SETTLE_SECONDS = 3.0
 # The first look at the footprint; the second one counts only afterwards.
 OWN_COMMITS = 1

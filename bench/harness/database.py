@@ -15,8 +15,14 @@ from rota.storage.postgres.driver import DRIVER, Connection
 from rota.storage.postgres.embedded import EmbeddedPostgres, running_postgres
 
 CONNECT_SECONDS_MAX = 10.0
+CRASHED = "was terminated by signal"
+CRASH_CHARACTERS_SHOWN = 1_000
 # The embedded server's own, which `make bench` must not soften.
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+
+
+class ServerCrashed(Exception):
+    """A process of the server died; the message is what its log says of it."""
 
 
 class Footprint(Struct, frozen=True):
@@ -85,7 +91,19 @@ async def embedded_server() -> AsyncGenerator[Server]:
                 found = {setting: await session.fetchval(f"SHOW {setting}") for setting in DURABLE}
             if found != DURABLE:
                 raise AssertionError(f"the server is not durable: {found}")
-            yield Server(url, Path(name))
+            try:
+                yield Server(url, Path(name))
+            finally:
+                _refuse_crashes(postgres.log_dir)
+
+
+def _refuse_crashes(log_dir: Path) -> None:
+    """A server that lost a process was out of service for a while: its figures are worth nothing."""
+    for log in sorted(log_dir.glob("*.log")):
+        before, mark, after = log.read_text(encoding="utf-8", errors="replace").partition(CRASHED)
+        if mark:
+            line = before.rpartition("\n")[2]
+            raise ServerCrashed(f"{line}{mark}{after[:CRASH_CHARACTERS_SHOWN]}")
 
 
 @asynccontextmanager

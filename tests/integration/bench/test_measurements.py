@@ -2,19 +2,21 @@
 
 import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import asyncpg
 import psutil
 import pytest
 
 from bench.harness import collecting
 from bench.harness.contestants import RAW
-from bench.harness.database import embedded_server
+from bench.harness.database import Server, ServerCrashed, embedded_server, open_session
 from bench.harness.draining import Task, drain, install
 from bench.harness.systems import python_path
-from tests.support.waiting import wait_until_blocking
+from tests.support.waiting import wait_until, wait_until_blocking
 
 BENCH = Path(collecting.__file__).resolve().parents[1]
 SMALL = ("--rounds", "1", "--scale", "0.002", "--systems", "rota")
@@ -68,3 +70,23 @@ def test_a_measurement_that_is_terminated_leaves_no_server_behind(tmp_path: Path
 
 def process_tree(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
+
+
+async def test_a_server_that_lost_a_process_gives_no_figures() -> None:
+    with pytest.raises(ServerCrashed, match="terminated by signal 9"):
+        await lose_a_process()
+
+
+async def lose_a_process() -> None:
+    async with embedded_server() as server, open_session(server.url_of("postgres")) as session:
+        os.kill(session.get_server_pid(), signal.SIGKILL)
+        await wait_until(session.is_closed, what="the session ends")
+        await wait_until(lambda: answers(server), 30.0, "the server is back")
+
+
+async def answers(server: Server) -> bool:
+    try:
+        await server.execute("SELECT 1")
+    except (asyncpg.PostgresError, OSError):
+        return False
+    return True
