@@ -13,6 +13,7 @@ from rota.domain.tenancy import AuditEntry
 from rota.domain.worker import WorkerSpec
 from rota.ports.firing_store import FiringStore
 from rota.ports.lease_store import LeaseStore
+from rota.ports.run_ends import RunEnds
 from rota.ports.run_store import RunClaims, RunControl, RunIntake, RunReader
 from rota.ports.tenant_store import EventFilter
 from rota.ports.worker_store import WorkerStore
@@ -21,6 +22,7 @@ from rota.storage.memory.firing import MemoryFiringStore
 from rota.storage.memory.leases import MemoryLeaseStore
 from rota.storage.memory.run_claims import MemoryRunClaims
 from rota.storage.memory.run_control import MemoryRunControl
+from rota.storage.memory.run_ends import MemoryRunEnds
 from rota.storage.memory.run_intake import MemoryRunIntake
 from rota.storage.memory.run_reading import MemoryRunReader
 from rota.storage.memory.workers import MemoryWorkerStore
@@ -29,6 +31,7 @@ from rota.storage.postgres.firing import PostgresFiringStore
 from rota.storage.postgres.leases import PostgresLeaseStore
 from rota.storage.postgres.run_claims import PostgresRunClaims
 from rota.storage.postgres.run_control import PostgresRunControl
+from rota.storage.postgres.run_ends import PostgresRunEnds
 from rota.storage.postgres.run_intake import PostgresRunIntake
 from rota.storage.postgres.run_reading import PostgresRunReader
 from rota.storage.postgres.workers import PostgresWorkerStore
@@ -65,6 +68,7 @@ class RunStores:
     workers: WorkerStore
     leases: LeaseStore
     firing: FiringStore
+    ends: RunEnds
 
     async def enqueue(self, *drafts: RunDraft) -> list[RunId]:
         answers = await self.intake.enqueue(drafts[0].tenant_id, drafts, AUDIT)
@@ -103,6 +107,7 @@ def memory_run_stores(base: Stores, database: MemoryDatabase) -> RunStores:
         MemoryWorkerStore(database),
         MemoryLeaseStore(database),
         MemoryFiringStore(database),
+        MemoryRunEnds(database),
     )
 
 
@@ -116,4 +121,5 @@ def postgres_run_stores(base: Stores, api_pool: Pool, service_pool: Pool) -> Run
         PostgresWorkerStore(service_pool),
         PostgresLeaseStore(service_pool),
         PostgresFiringStore(service_pool),
+        PostgresRunEnds(service_pool),
     )

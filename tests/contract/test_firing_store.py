@@ -245,7 +245,7 @@ async def test_late_firings_are_told_once_per_trigger(runs: RunStores) -> None:
 async def test_cancel_live_ends_waiting_runs_and_marks_running_ones_before_the_new_one(runs: RunStores) -> None:
     made = await due_schedule(runs)
     waiting, running, other = await runs.enqueue(
-        draft(schedule_id=made.id), draft(schedule_id=made.id, priority=5), draft()
+        draft(schedule_id=made.id, followers=("ones",)), draft(schedule_id=made.id, priority=5), draft()
     )
     worker_id = await runs.worker()
     await runs.claim(worker_id, 1)
@@ -258,6 +258,7 @@ async def test_cancel_live_ends_waiting_runs_and_marks_running_ones_before_the_n
     assert sorted(states.values()) == ["cancelled", "queued", "queued", "running"]
     assert renewal is not None
     assert renewal.cancel_run_ids == (running,)
+    assert [(end.run_id, end.state) for end in await runs.ends.list_of("ones", 10)] == [(waiting, "cancelled")]
 
 
 @pytest.mark.parametrize("end", ["expired", "taken over", "released", "never held", "another's"])

@@ -10,6 +10,7 @@ from rota.storage.postgres.locks import PostgresLockStore
 from rota.storage.postgres.partitions import PostgresPartitions
 from rota.storage.postgres.run_claims import PostgresRunClaims
 from rota.storage.postgres.run_control import PostgresRunControl
+from rota.storage.postgres.run_ends import PostgresRunEnds
 from rota.storage.postgres.run_intake import PostgresRunIntake
 from rota.storage.postgres.run_reading import PostgresRunReader
 from rota.storage.postgres.schedules import PostgresScheduleStore
@@ -27,6 +28,7 @@ class ServerStores(Struct, frozen=True):
     run_reader: PostgresRunReader
     run_control: PostgresRunControl
     run_claims: PostgresRunClaims
+    run_ends: PostgresRunEnds
     workers: PostgresWorkerStore
     tenants: PostgresTenantStore
     tokens: PostgresTokenStore
@@ -48,6 +50,7 @@ def server_stores(pools: ServerPools) -> ServerStores:
         run_reader=PostgresRunReader(api),
         run_control=PostgresRunControl(api),
         run_claims=PostgresRunClaims(service, pooled_by_transaction=pooled),
+        run_ends=PostgresRunEnds(service, pooled_by_transaction=pooled),
         workers=PostgresWorkerStore(service, pooled_by_transaction=pooled),
         tenants=PostgresTenantStore(service),
         tokens=PostgresTokenStore(api),

@@ -62,7 +62,8 @@ class RunError(Struct, frozen=True, omit_defaults=True):
 class RunDraft(Struct, frozen=True):
     """A run that a caller asks for. The store gives it its id and its clock times.
 
-    `key` is the 16-byte identity (hex) under which the run is unique, or None: see `core.run_identity`.
+    `key` is the 16-byte identity (hex) under which the run is unique, or None: see `core.run_identity`. `followers` are
+    told when it has ended: see `rota.ports.run_ends`.
     """
 
     tenant_id: TenantId
@@ -80,6 +81,7 @@ class RunDraft(Struct, frozen=True):
     reason: str = "enqueued"
     retry_of: RunId | None = None
     created_by: str = ""
+    followers: tuple[str, ...] = ()
 
     @property
     def is_serial(self) -> bool:

@@ -26,12 +26,15 @@ class LeaderLook(Struct, frozen=True):
     """One cheap statement tells the leader what there is to do. Seconds are from `now`, the store's; None: nothing.
 
     `lost_workers`: leases have ended, or workers have left that nobody has noted yet to hold nothing.
+    `ended_for` names the followers of runs that have ended; `follows_live`: a followed run has not.
     """
 
     next_fire_in_seconds: float | None
     lost_workers: bool
     overdue_attempts: bool
     now: datetime
+    ended_for: tuple[str, ...] = ()
+    follows_live: bool = False
 
 
 class FiringStore(Protocol):

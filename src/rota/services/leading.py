@@ -10,6 +10,7 @@ from rota.ports.clock import Clock
 from rota.ports.firing_store import FiringStore
 from rota.ports.wakeups import Wakeups
 from rota.services.firing import Firing, FiringSummary
+from rota.services.following import FOLLOWED_POLL_SECONDS, Following
 from rota.services.full_looks import FullLooks
 from rota.services.leadership import Leadership
 from rota.services.loss_watch import LossWatch
@@ -37,11 +38,13 @@ class Leading:
         wakeups: Wakeups,
         *,
         clock: Clock,
+        following: Following | None = None,
     ) -> None:
         self._store = store
         self._firing = firing
         self._losses = LossWatch(rescuing, leadership, clock)
         self._fires_fully = FullLooks(store.look_fully, leadership, clock)
+        self._following = following or Following()
         self._leadership = leadership
         self._clock = clock
         self._changed = leadership.subscribe()
@@ -56,6 +59,7 @@ class Leading:
             Duty("rescuing", self._losses.run),
             Duty("full looks for lost work", self._losses.fully.run),
             Duty("full looks for fires", self._fires_fully.run),
+            *self._following.duties,
         )
 
     async def run(self) -> None:
@@ -81,13 +85,15 @@ class Leading:
             self._fires_fully.wanted.set()
             raise
         self._losses.note(look)
+        self._following.note(look)
         next_fire = look.next_fire_in_seconds
         if next_fire is not None and next_fire <= 0:
             fired = await self._firing.fire_due()
             return self._pause_after(fired)
+        poll_seconds = FOLLOWED_POLL_SECONDS if look.follows_live or look.ended_for else POLL_SECONDS
         if next_fire is None:
-            return POLL_SECONDS
-        return min(POLL_SECONDS, next_fire + PAST_DUE_SECONDS)
+            return poll_seconds
+        return min(poll_seconds, next_fire + PAST_DUE_SECONDS)
 
     def _pause_after(self, fired: FiringSummary) -> float:
         """None while more is due; a short one when all is done, so that a steady stream is fired in batches.

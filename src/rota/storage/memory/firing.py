@@ -38,6 +38,8 @@ class MemoryFiringStore:
             overdue_attempts=until is not None
             and any(live.is_overdue(overdue_since, until) for live in self._runs.held() if live.worker_id in living),
             now=now,
+            ended_for=tuple(sorted({follower for follower, _ in self._runs.ends})),
+            follows_live=any(live.followers for live in self._runs.live.values()),
         )
 
     async def look_fully(self) -> None:

@@ -12,6 +12,7 @@ from msgspec import structs
 from rota.domain.ids import RunId, ScheduleId, TenantId, WorkerId
 from rota.domain.run import Attempt, LogLine, Run, RunDraft, RunState
 from rota.domain.worker import WorkerSpec, WorkerState
+from rota.ports.run_ends import RunEnd
 
 
 @dataclass
@@ -34,6 +35,7 @@ class LiveRun:
     hard_deadline_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     is_serial: bool = False
+    followers: tuple[str, ...] = ()
 
     @property
     def claim_order(self) -> tuple[int, datetime, str]:
@@ -91,6 +93,8 @@ class RunTables:
     log_lines: dict[tuple[RunId, int, int], LogLine] = field(default_factory=dict[tuple[RunId, int, int], LogLine])
     workers: dict[WorkerId, StoredWorker] = field(default_factory=dict[WorkerId, StoredWorker])
     leases: dict[str, StoredLease] = field(default_factory=dict[str, StoredLease])
+    ends: list[tuple[str, RunEnd]] = field(default_factory=list[tuple[str, RunEnd]])
+    ends_count: int = 0
 
     def create(self, run_id: RunId, draft: RunDraft, now: datetime, *, skipped: bool = False) -> bool:
         """Gives birth to a run, or to the record of a skipped one. False where its key is known."""
@@ -110,6 +114,7 @@ class RunTables:
                 record.due_at,
                 draft.policy.timeout_seconds,
                 is_serial=draft.is_serial,
+                followers=tuple(dict.fromkeys(draft.followers)),
             )
         return True
 
@@ -120,6 +125,9 @@ class RunTables:
             self.records[run_id], state=state, finished_at=now, attempts_count=live.attempts_count
         )
         self.records[run_id] = structs.replace(finished, **changes)
+        for follower in live.followers:
+            self.ends_count += 1
+            self.ends.append((follower, RunEnd(self.ends_count, live.tenant_id, run_id, state, now)))
 
     def joined(self, run_id: RunId, now: datetime) -> Run:
         """The run as readers see it. A run that never was tried and is not due yet is `scheduled`."""

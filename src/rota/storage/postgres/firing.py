@@ -61,7 +61,14 @@ class PostgresFiringStore:
         if row is None:
             raise Bug("a look gave no row")
         fires.note(floor, FiresSeen(row["now"], row["next_fire_at"], row["entries_count"]), is_full=row["is_full"])
-        return LeaderLook(row["next_fire_in_seconds"], row["lost_workers"], row["overdue_attempts"], row["now"])
+        return LeaderLook(
+            row["next_fire_in_seconds"],
+            row["lost_workers"],
+            row["overdue_attempts"],
+            row["now"],
+            tuple(row["ended_for"]),
+            row["follows_live"],
+        )
 
     async def look_fully(self) -> None:
         if not self._fires.is_lean:

@@ -12,6 +12,7 @@ from rota.domain.tenancy import AuditEntry
 from rota.storage.postgres.connections import tenant_transaction
 from rota.storage.postgres.driver import Connection, Pool
 from rota.storage.postgres.query_files import query
+from rota.storage.postgres.run_ends import follow_if_live
 from rota.storage.postgres.run_rows import draft_columns
 from rota.storage.postgres.unstorable_text import refusing_unstorable_text
 
@@ -52,11 +53,24 @@ async def store_drafts(
     )
     if row is None:
         raise Bug("a SELECT without FROM gave no row")
-    answers = [Enqueued(run_id, created=True) for run_id in row["run_ids"]]
+    answers = [Enqueued(RunId(run_id), created=True) for run_id in row["run_ids"]]
     known_places: list[int] = row["known_places"]
     if known_places:
         await _name_owners(connection, tenant_id, drafts, known_places, answers)
+    await _follow(connection, tenant_id, drafts, answers)
     return tuple(answers)
+
+
+async def _follow(
+    connection: Connection, tenant_id: TenantId, drafts: Sequence[RunDraft], answers: Sequence[Enqueued]
+) -> None:
+    """A statement of its own: most runs have no followers, and their birth does not pay for the few that do."""
+    followed: dict[str, list[RunId]] = {}
+    for draft, answer in zip(drafts, answers, strict=True):
+        for follower in draft.followers if answer.created else ():
+            followed.setdefault(follower, []).append(answer.run_id)
+    for follower, run_ids in followed.items():
+        await follow_if_live(connection, tenant_id, run_ids, follower)
 
 
 async def _name_owners(
