@@ -32,6 +32,6 @@ class PostgresRunEnds:
 async def follow_if_live(
     connection: Connection, tenant_id: TenantId, run_ids: Iterable[RunId], follower: str
 ) -> frozenset[RunId]:
-    """Inside a transaction of the tenant's: those of the runs of which `follower` will be told. The others have ended."""
+    """Inside a transaction of the tenant: the runs of which `follower` will be told. The others have ended."""
     rows = await connection.fetch(_FOLLOW_IF_LIVE, tenant_id, list(run_ids), follower)
     return frozenset(RunId(row["run_id"]) for row in rows)
