@@ -1,0 +1,71 @@
+"""How long history is kept. Kinds of history and their bounds are a table; what is kept of each is a setting."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+KEEP_DAYS_MAX = 3_650
+
+DropOutcome: TypeAlias = Literal["dropped", "absent", "young", "needed", "busy"]
+"""`needed`: a live run was born on that day. `busy`: others were at work there; it is tried again."""
+
+
+class HistoryKind(Struct, frozen=True):
+    """`within`: the kind that this one hangs on, and may not outlive. `by_day`: dropped by whole days (UTC)."""
+
+    what: str
+    keep_days: int
+    least_days: int = 1
+    within: str | None = None
+    by_day: bool = True
+
+
+KINDS: Mapping[str, HistoryKind] = {
+    "runs": HistoryKind("records of runs, by the day of their birth", 90),
+    "attempts": HistoryKind("attempts that ended without success", 90, within="runs"),
+    "log_lines": HistoryKind("output of runs", 30, within="runs"),
+    "events": HistoryKind("the event log", 90, least_days=7),
+    "audit": HistoryKind("who did what", 365, least_days=30),
+    "run_keys": HistoryKind(
+        "keys by which a run is enqueued or fired once; those of live runs stay", 90, least_days=7, by_day=False
+    ),
+    "idempotency_keys": HistoryKind("Idempotency-Key of requests", 7, by_day=False),
+}
+
+
+class RetentionRule(Struct, frozen=True):
+    """What is kept of one kind. Nobody changed a default."""
+
+    kind: str
+    keep_days: int
+    changed_at: datetime | None = None
+    changed_by: str | None = None
+
+
+class RetentionRules(Struct, frozen=True):
+    """All rules, and the store's time when they were read."""
+
+    now: datetime
+    rules: tuple[RetentionRule, ...]
+
+    def keep_days(self) -> dict[str, int]:
+        return {rule.kind: rule.keep_days for rule in self.rules}
+
+
+class HistoryDay(Struct, frozen=True):
+    """One day (UTC) of a kind. `rows_estimate` is None where the store has not counted yet."""
+
+    kind: str
+    day: date
+    bytes: int
+    rows_estimate: int | None
+    is_needed: bool
+
+
+class PrunedStretch(Struct, frozen=True):
+    """What was removed of a stretch of pages; `next_page` is None behind the last."""
+
+    deleted_count: int
+    next_page: int | None
