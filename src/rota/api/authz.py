@@ -26,6 +26,7 @@ Resource: TypeAlias = Literal[
     "principal",
     "openapi",
     "metrics",
+    "retention",
 ]
 Verb: TypeAlias = Literal[
     "read",
@@ -44,6 +45,7 @@ Verb: TypeAlias = Literal[
     "renew",
     "release",
     "break",
+    "apply",
 ]
 
 
@@ -91,6 +93,9 @@ LEAST_ROLE: dict[Access, Role] = {
     Access("workers", "read"): "platform_admin",
     Access("platform_events", "read"): "platform_admin",
     Access("metrics", "read"): "platform_admin",
+    Access("retention", "read"): "platform_admin",
+    Access("retention", "change"): "platform_admin",
+    Access("retention", "apply"): "platform_admin",
 }
 
 

@@ -19,6 +19,7 @@ from rota.cli.logs import show_logs
 from rota.cli.manifest import apply_manifest, diff_manifest
 from rota.cli.output import OutputForm, Printer
 from rota.cli.process import bootstrap, migrate, server, up
+from rota.cli.retention import retention
 from rota.cli.run import runs
 from rota.cli.schedule import schedules
 from rota.cli.signing_secret import signing_secrets
@@ -50,6 +51,7 @@ for _name, _group in {
     "token": tokens,
     "signing-secret": signing_secrets,
     "check-in": check_ins,
+    "retention": retention,
     "import": imports,
 }.items():
     app.add_typer(_group, name=_name)

@@ -56,6 +56,7 @@ def build_application(
         locks=stores.locks,
         signing_secrets=stores.signing_secrets,
         check_ins=stores.check_ins,
+        retention=stores.retention,
         wakeups=machine.wakeups,
         metrics=machine.metrics,
         readiness=readiness or {},

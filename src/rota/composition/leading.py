@@ -19,6 +19,7 @@ from rota.services.firing import Firing
 from rota.services.leadership_events import LeadershipEvents
 from rota.services.leading import Leading
 from rota.services.rescuing import Rescuing
+from rota.services.retention import Retention, RetentionDuty
 from rota.services.supervision import Duty
 from rota.storage.postgres.connections import FENCED_SETTINGS, ConnectRetry, PoolOptions, open_pool
 from rota.storage.postgres.driver import Pool
@@ -92,6 +93,7 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
         Duty("leadership events", events.run),
         Duty("check-ins", CheckInWatch(stores.check_in_deadlines, election, clock).run),
         Duty("partitions", keep_partitions),
+        Duty("retention", RetentionDuty(Retention(stores.retention, clock), election, clock).run),
     )
     return Leadership(election, events, duties)
 

@@ -8,6 +8,7 @@ from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
 from rota.storage.postgres.locks import PostgresLockStore
 from rota.storage.postgres.partitions import PostgresPartitions
+from rota.storage.postgres.retention import PostgresRetentionStore
 from rota.storage.postgres.run_claims import PostgresRunClaims
 from rota.storage.postgres.run_control import PostgresRunControl
 from rota.storage.postgres.run_ends import PostgresRunEnds
@@ -39,6 +40,7 @@ class ServerStores(Struct, frozen=True):
     check_ins: PostgresCheckInStore
     check_in_deadlines: PostgresCheckInDeadlines
     partitions: PostgresPartitions
+    retention: PostgresRetentionStore
 
 
 def server_stores(pools: ServerPools) -> ServerStores:
@@ -61,4 +63,5 @@ def server_stores(pools: ServerPools) -> ServerStores:
         check_ins=PostgresCheckInStore(api),
         check_in_deadlines=PostgresCheckInDeadlines(service, pooled_by_transaction=pooled),
         partitions=PostgresPartitions(service, pooled_by_transaction=pooled),
+        retention=PostgresRetentionStore(service, pooled_by_transaction=pooled),
     )

@@ -30,6 +30,8 @@ EVENT_TYPES: dict[str, str] = {
     "LeaderElected": "a process took the lease of a duty",
     "LeaderResigned": "a process gave its lease back",
     "StoreRestored": "the store went back to an older state; what had happened since is forgotten",
+    "RetentionChanged": "how long a kind of history is kept was changed",
+    "HistoryDropped": "a day of history was dropped, which was older than what is kept",
     "LockLost": "the time or session of a lock's holder ended unreleased, and the lock was taken anew",
     "LockBroken": "an administrator ended the hold of a lock",
     "TenantCreated": "a tenant was created",

@@ -24,7 +24,7 @@ STANDBY_SECONDS = 60.0
 # A new leader has more urgent duties first.
 FIRST_AFTER_SECONDS = 60.0
 # What others were at work in is tried again after so long.
-BUSY_SECONDS = 30.0
+BUSY_SECONDS = 300.0
 DAYS_PER_ROUND_MAX = 200
 # A stretch is 16 MB of a table: some 30 ms. Between two of them others get their turn.
 PAGES_PER_STRETCH = 2_000
@@ -76,7 +76,9 @@ class Retention:
         days = await self._due()
         return AppliedRetention(True, tuple(_applied(one, _expected(one)) for one in days), {}, not days)
 
-    async def apply(self, audit: AuditEntry = _DUTY, stretches_max: int = STRETCHES_PER_REQUEST_MAX) -> AppliedRetention:
+    async def apply(
+        self, audit: AuditEntry = _DUTY, stretches_max: int = STRETCHES_PER_REQUEST_MAX
+    ) -> AppliedRetention:
         """One bounded round. Raises Unavailable; what was dropped by then stays dropped."""
         due = await self._due()
         done = [_applied(one, await self._drop(one, audit)) for one in due[:DAYS_PER_ROUND_MAX]]
@@ -124,7 +126,9 @@ class RetentionDuty:
             self._changed.clear()
             leads = self._leadership.fence() is not None
             await wait_for_any([self._changed], self._clock, pause if leads else STANDBY_SECONDS)
-            if leads and self._leadership.fence() is not None:
+            if self._changed.is_set():
+                pause = FIRST_AFTER_SECONDS
+            elif leads:
                 pause = await self.round()
 
     async def round(self) -> float:

@@ -27,6 +27,7 @@ from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
 from rota.storage.postgres.locks import PostgresLockStore
+from rota.storage.postgres.retention import PostgresRetentionStore
 from rota.storage.postgres.run_claims import PostgresRunClaims
 from rota.storage.postgres.run_control import PostgresRunControl
 from rota.storage.postgres.run_intake import PostgresRunIntake
@@ -133,6 +134,7 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         locks=PostgresLockStore(api_pool),
         signing_secrets=PostgresSigningSecretStore(api_pool),
         check_ins=PostgresCheckInStore(api_pool),
+        retention=PostgresRetentionStore(service_pool),
         wakeups=wakeups,
         metrics=Metrics(),
     )

@@ -14,6 +14,7 @@ from rota.api.rest import (
     metrics,
     openapi,
     principal,
+    retention,
     runs,
     schedules,
     signing_secrets,
@@ -44,6 +45,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *check_ins.ENDPOINTS,
     *tenants.ENDPOINTS,
     *principal.ENDPOINTS,
+    *retention.ENDPOINTS,
     *metrics.ENDPOINTS,
     *openapi.ENDPOINTS,
 )

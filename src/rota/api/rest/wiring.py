@@ -12,6 +12,7 @@ from rota.ports.clock import Clock
 from rota.ports.idempotency_store import IdempotencyStore
 from rota.ports.ids import Ids
 from rota.ports.lock_store import LockStore
+from rota.ports.retention_store import RetentionStore
 from rota.ports.run_store import RunControl, RunIntake, RunReader
 from rota.ports.schedule_store import ScheduleStore
 from rota.ports.signing_store import SigningSecretStore
@@ -20,6 +21,7 @@ from rota.ports.wakeups import Wakeups
 from rota.ports.worker_store import WorkerStore
 from rota.services.check_in_verbs import CheckInVerbs
 from rota.services.lock_verbs import LockVerbs
+from rota.services.retention import Retention
 from rota.services.run_verbs import RunVerbs
 from rota.services.schedule_previewing import SchedulePreviews
 from rota.services.schedule_verbs import ScheduleVerbs
@@ -48,6 +50,7 @@ class ApiPorts(Struct, frozen=True):
     locks: LockStore
     signing_secrets: SigningSecretStore
     check_ins: CheckInStore
+    retention: RetentionStore
     wakeups: Wakeups
     metrics: Metrics
     readiness: dict[str, ReadinessCheck] = {}
@@ -75,6 +78,7 @@ class Services(Struct, frozen=True):
     locks: LockVerbs
     signing_secrets: SigningVerbs
     check_ins: CheckInVerbs
+    retention: Retention
     tenants: TenantVerbs
     authenticator: Authenticator
     streams: StreamGate
@@ -98,6 +102,7 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
         LockVerbs(ports.locks, ports.wakeups, ports.clock),
         SigningVerbs(ports.signing_secrets, ports.schedules, ports.ids),
         CheckInVerbs(ports.check_ins, ports.schedules, ports.ids, ports.clock),
+        Retention(ports.retention, ports.clock),
         TenantVerbs(ports.tenants, ports.tokens, ports.schedules, ports.ids, ports.wakeups),
         Authenticator(ports.tokens, ports.clock, ports.metrics),
         StreamGate(options.streams_max, options.streams_per_tenant_max, ports.metrics),
