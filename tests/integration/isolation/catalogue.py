@@ -27,7 +27,7 @@ SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type,
   FROM pg_attribute a
   JOIN pg_class c ON c.oid = a.attrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'scheduler'
- WHERE c.relname = $1 AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> 'tenant_id'
+ WHERE c.relname = $1 AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> 'tenant_id' AND a.attidentity = ''
    AND (a.attnotnull AND NOT a.atthasdef OR a.attname = 'id')
  ORDER BY a.attnum
 """

@@ -91,6 +91,7 @@ async def change_retention(call: Call[RetentionChange, Nothing]) -> Answer:
     body=RetentionApplication,
     body_required=False,
     answers=(AppliedRetentionView,),
+    example={"dry_run": True},
 )
 async def apply_retention(call: Call[RetentionApplication, Nothing]) -> Answer:
     """Say what of history is over; with `dry_run` false, drop it."""
