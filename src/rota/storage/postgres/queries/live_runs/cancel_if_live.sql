@@ -37,8 +37,8 @@ WITH held AS MATERIALIZED (
        SET state = 'cancelled', reason = 'cancelled on request', attempts_count = h.attempts_count, finished_at = c.now
       FROM removed h
      CROSS JOIN clock c
-     WHERE r.tenant_id = h.tenant_id
-       AND r.id = h.run_id
+     WHERE r.tenant_id = $1
+       AND r.id = $2
 ), told AS (
     INSERT INTO scheduler.events (id, tenant_id, at, type, subject, actor, data)
     SELECT scheduler.uuid7_at(c.now), h.tenant_id, c.now, 'RunCancelled', h.run_id::text, $3,

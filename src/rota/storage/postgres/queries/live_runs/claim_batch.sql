@@ -117,9 +117,13 @@ WITH holder AS MATERIALIZED (
             LIMIT $4))
        AND l.state = 'queued'
     RETURNING l.run_id
+), records AS MATERIALIZED (
+    SELECT found.*
+      FROM (SELECT c.tenant_id, array_agg(c.run_id ORDER BY c.run_id) AS ids FROM claimed c GROUP BY c.tenant_id) AS wanted
+     CROSS JOIN LATERAL scheduler.records_of(wanted.tenant_id, wanted.ids) AS found
 )
 SELECT t.now AS claimed_at, c.run_id::text AS run_id, c.tenant_id, c.attempt_token, c.attempts_count, c.losses_count, c.queue,
-       r.schedule_id::text AS schedule_id, r.fire_at, r.target, r.policy,
+       r.schedule_id::text AS schedule_id, r.fire_at, r.target::text AS target, r.policy::text AS policy,
        CASE WHEN o.is_needed THEN c.priority END AS priority, CASE WHEN o.is_needed THEN c.due_at END AS due_at,
        CASE WHEN o.is_needed THEN o.picked_count END AS picked_count,
        CASE WHEN o.is_needed THEN (SELECT count(*) FROM parked) END AS parked_count,
@@ -127,11 +131,5 @@ SELECT t.now AS claimed_at, c.run_id::text AS run_id, c.tenant_id, c.attempt_tok
        CASE WHEN o.is_needed THEN ARRAY(SELECT u.tenant_id FROM unopened u) END AS unopened_of
   FROM term t
  CROSS JOIN outlook o
-  LEFT JOIN claimed c ON true
-  LEFT JOIN LATERAL (
-       SELECT b.schedule_id, b.fire_at, b.target::text AS target, b.policy::text AS policy
-         FROM scheduler.runs b
-        WHERE b.tenant_id = c.tenant_id
-          AND b.id = c.run_id
-       OFFSET 0) AS r ON true
+  LEFT JOIN (claimed c FULL JOIN records r ON r.id = c.run_id) ON true
  ORDER BY c.priority DESC, c.due_at, c.run_id

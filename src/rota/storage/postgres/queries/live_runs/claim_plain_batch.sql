@@ -52,14 +52,7 @@ WITH holder AS MATERIALIZED (
 ), records AS MATERIALIZED (
     SELECT found.*
       FROM (SELECT c.tenant_id, array_agg(c.run_id ORDER BY c.run_id) AS ids FROM claimed c GROUP BY c.tenant_id) AS wanted
-     CROSS JOIN LATERAL (
-           SELECT b.id, b.schedule_id, b.fire_at, b.target, b.policy
-             FROM scheduler.runs b
-            WHERE b.tenant_id = wanted.tenant_id
-              AND b.id = ANY (wanted.ids)
-              AND b.id >= wanted.ids[1]
-              AND b.id <= wanted.ids[cardinality(wanted.ids)]
-           OFFSET 0) AS found
+     CROSS JOIN LATERAL scheduler.records_of(wanted.tenant_id, wanted.ids) AS found
 )
 SELECT t.now AS claimed_at, NULL AS run_id, NULL AS tenant_id, NULL::bigint AS attempt_token, NULL::integer AS attempts_count,
        NULL::integer AS losses_count, NULL AS schedule_id, NULL::timestamptz AS fire_at, NULL AS target, NULL AS policy,

@@ -2,6 +2,7 @@
 -- A run whose cancelling was asked for is not queued again: so what would be queued is locked first, then judged. What
 -- ends is removed without another lock. Rows are visited in the order of their ids, so that two settlers do not deadlock.
 -- `give_back` returns a claim that was never begun: its attempt is not counted, its place is kept.
+-- Records are ended by a function: a statement that locks rows may not prune partitions (see tests/integration/plans).
 -- A serial run's turn ends with its attempt. Rows without `n` name the queues in which a run now may have the turn.
 -- A column that may be NULL is empty where all its values are; any other has one element where all are the same.
 WITH given AS MATERIALIZED (
@@ -53,21 +54,20 @@ WITH given AS MATERIALIZED (
     RETURNING g.n, g.run_id, CASE WHEN g.verb IN ('succeed', 'fail') THEN g.verb ELSE 'cancel' END AS verb,
               g.outcome, g.reason, g.result, g.error, g.dead_letter, g.verb <> 'give_back' AS counts,
               l.tenant_id, l.schedule_id, l.worker_id, l.started_at, l.attempts_count, l.is_serial
-), ended AS (
-    UPDATE scheduler.runs r
-       SET state = CASE h.verb WHEN 'succeed' THEN 'succeeded' WHEN 'fail' THEN 'failed' ELSE 'cancelled' END,
-           reason = CASE WHEN h.reason = '' THEN r.reason ELSE h.reason END,
-           attempts_count = h.attempts_count - (NOT h.counts)::integer,
-           worker_id = CASE WHEN h.counts THEN h.worker_id END,
-           started_at = CASE WHEN h.counts THEN h.started_at END,
-           finished_at = c.now,
-           result = h.result,
-           error = h.error,
-           dead_lettered = h.dead_letter
-      FROM removed h
+), ended AS MATERIALIZED (
+    SELECT count(*)
+      FROM (SELECT array_agg(h.tenant_id) AS tenants, array_agg(h.run_id) AS ids,
+                   array_agg(CASE h.verb WHEN 'succeed' THEN 'succeeded' WHEN 'fail' THEN 'failed' ELSE 'cancelled' END) AS states,
+                   array_agg(h.reason) AS reasons,
+                   array_agg(h.attempts_count - (NOT h.counts)::integer) AS attempts,
+                   array_agg(CASE WHEN h.counts THEN h.worker_id END) AS workers,
+                   array_agg(CASE WHEN h.counts THEN h.started_at END) AS starts,
+                   array_agg(h.result) AS results, array_agg(h.error) AS errors, array_agg(h.dead_letter) AS dead
+              FROM removed h
+            HAVING count(*) > 0) AS g
      CROSS JOIN clock c
-     WHERE r.tenant_id = h.tenant_id
-       AND r.id = h.run_id
+     CROSS JOIN LATERAL scheduler.end_runs(g.tenants, g.ids, g.states, g.reasons, g.attempts, g.workers, g.starts, g.results,
+                                           g.errors, g.dead, c.now)
 ), settled AS (
     SELECT * FROM requeued UNION ALL SELECT * FROM removed
 ), freed AS MATERIALIZED (
@@ -94,6 +94,6 @@ WITH given AS MATERIALIZED (
      WHERE s.outcome <> 'succeeded'
        AND fact.type IS NOT NULL
 )
-SELECT s.n, CASE WHEN s.is_serial THEN s.schedule_id::text END AS turn, NULL AS queue FROM settled s
+SELECT s.n, CASE WHEN s.is_serial THEN s.schedule_id::text END AS turn, NULL AS queue FROM settled s CROSS JOIN ended
  UNION ALL
 SELECT NULL, f.schedule_id::text, f.queue FROM freed f
