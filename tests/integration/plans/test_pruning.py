@@ -7,7 +7,9 @@ done before the statement runs. What must be pruned by what a statement has foun
 """
 
 import re
+from typing import cast
 
+import asyncpg
 import pytest
 
 from rota.storage.postgres.driver import Connection
@@ -33,9 +35,10 @@ async def is_dangerous(connection: Connection, statement: str) -> bool:
     def hear(_: object, message: object) -> None:
         told.append(str(getattr(message, "detail", "")))
 
-    connection.add_log_listener(hear)
+    session = cast("asyncpg.Connection", connection)
+    session.add_log_listener(hear)
     await connection.execute(f"EXPLAIN (GENERIC_PLAN) {statement}")
-    connection.remove_log_listener(hear)
+    session.remove_log_listener(hear)
     plan = max(told, key=len, default="")
     assert plan.lstrip().startswith("{PLANNEDSTMT")
     return bool(PRUNES_WHILE_RUNNING.search(plan) and RECHECKS_ROWS.search(plan))
