@@ -11,6 +11,7 @@ import typer
 
 import rota
 from rota.cli.backup import backup, restore
+from rota.cli.calendar import calendars
 from rota.cli.check_in import check_ins
 from rota.cli.event import events
 from rota.cli.importing import imports
@@ -46,6 +47,7 @@ for _name, _group in {
     "run": runs,
     "worker": workers,
     "event": events,
+    "calendar": calendars,
     "lock": locks,
     "tenant": tenants,
     "token": tokens,

@@ -105,7 +105,7 @@ def as_existing(schedule: Mapping[str, Any]) -> ExistingSchedule:
     return ExistingSchedule(schedule["id"], f'"{schedule["version"]}"', draft)
 
 
-_TRIGGER_PROGRESS = {"id", "next_fire_at", "fired_through", "fires_count", "anchor_at"}
+_TRIGGER_PROGRESS = {"id", "next_fire_at", "fired_through", "fires_count", "fires_left", "anchor_at"}
 
 
 def carry_out(client: ApiClient, steps: Iterable[ManifestStep]) -> None:

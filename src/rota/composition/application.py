@@ -57,6 +57,7 @@ def build_application(
         signing_secrets=stores.signing_secrets,
         check_ins=stores.check_ins,
         retention=stores.retention,
+        calendars=stores.calendars,
         wakeups=machine.wakeups,
         metrics=machine.metrics,
         readiness=readiness or {},
@@ -69,7 +70,9 @@ def build_application(
         app,
         codes,
         TenantVerbs(stores.tenants, stores.tokens, stores.schedules, machine.ids, machine.wakeups),
-        ScheduleVerbs(stores.schedules, stores.idempotency, machine.ids, machine.wakeups, machine.clock),
+        ScheduleVerbs(
+            stores.schedules, stores.calendars, stores.idempotency, machine.ids, machine.wakeups, machine.clock
+        ),
     )
 
 

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from rota.composition.database import ServerPools
+from rota.storage.postgres.calendars import PostgresCalendarStore
 from rota.storage.postgres.check_ins import PostgresCheckInDeadlines, PostgresCheckInStore
 from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
@@ -39,6 +40,7 @@ class ServerStores(Struct, frozen=True):
     signing_secrets: PostgresSigningSecretStore
     check_ins: PostgresCheckInStore
     check_in_deadlines: PostgresCheckInDeadlines
+    calendars: PostgresCalendarStore
     partitions: PostgresPartitions
     retention: PostgresRetentionStore
 
@@ -62,6 +64,7 @@ def server_stores(pools: ServerPools) -> ServerStores:
         signing_secrets=PostgresSigningSecretStore(api),
         check_ins=PostgresCheckInStore(api),
         check_in_deadlines=PostgresCheckInDeadlines(service, pooled_by_transaction=pooled),
+        calendars=PostgresCalendarStore(api),
         partitions=PostgresPartitions(service, pooled_by_transaction=pooled),
         retention=PostgresRetentionStore(service, pooled_by_transaction=pooled),
     )

@@ -16,8 +16,10 @@ from typing import Any, TypeAlias, cast
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace as changed
 
+from rota.core.calendar_rules import named_calendars
 from rota.core.input_reading import read_struct
-from rota.core.trigger_times import first_fire, next_fire_from
+from rota.core.trigger_times import first_fire, is_exhausted, next_fire_from
+from rota.domain.calendar import NamedCalendar
 from rota.domain.errors import Bug, DomainError
 from rota.domain.event import EventDraft
 from rota.domain.ids import ScheduleId, TenantId, TriggerId
@@ -31,10 +33,11 @@ RESTORED_REASON = "restored; resume it to let it fire again"
 
 
 class Change(Struct, frozen=True):
-    """Who changes something, and the store's time at which."""
+    """Who changes something, the store's time at which, and the calendars that the new triggers name."""
 
     actor: str
     now: datetime
+    calendars: Mapping[str, NamedCalendar] = {}
 
 
 def create_schedule(
@@ -52,7 +55,7 @@ def create_schedule(
         name=draft.name,
         version=1,
         enabled=draft.enabled,
-        triggers=_merged_triggers(schedule_id, (), draft, trigger_ids, change.now),
+        triggers=_merged_triggers(schedule_id, (), draft, trigger_ids, change),
         target=draft.target,
         policies=draft.policies,
         created_at=change.now,
@@ -82,7 +85,7 @@ def replace_schedule(
         schedule,
         name=draft.name,
         enabled=draft.enabled,
-        triggers=_merged_triggers(schedule.id, _kept(schedule, draft), draft, trigger_ids, change.now),
+        triggers=_merged_triggers(schedule.id, _kept(schedule, draft), draft, trigger_ids, change),
         target=draft.target,
         policies=draft.policies,
         description=draft.description,
@@ -167,7 +170,10 @@ def restore_schedule(schedule: Schedule, *, change: Change) -> Changed:
         deleted_by=None,
         enabled=False,
         paused_reason=RESTORED_REASON,
-        triggers=_silenced(schedule.triggers),
+        triggers=tuple(
+            changed(trigger, calendars=named_calendars(trigger.spec, change.calendars))
+            for trigger in _silenced(schedule.triggers)
+        ),
     )
     return _stamped(after, change, "ScheduleRestored", {})
 
@@ -205,22 +211,32 @@ def _merged_triggers(
     kept: tuple[TriggerState, ...],
     draft: ScheduleDraft,
     trigger_ids: Sequence[TriggerId],
-    now: datetime,
+    change: Change,
 ) -> tuple[TriggerState, ...]:
     """One state per spec of `draft`, in its order: a kept one where the spec is known, else a new one."""
     if len(trigger_ids) < len(draft.triggers):
         raise Bug(f"{len(draft.triggers)} triggers need as many ids, not {len(trigger_ids)}")
     known, merged = list(kept), list[TriggerState]()
     for spec, new_id in zip(draft.triggers, trigger_ids, strict=False):
-        state = _taken(known, spec)
-        fresh = TriggerState(new_id, spec, anchor_at=now)
-        merged.append(_timed(schedule_id, state, fresh, draft, now))
+        calendars = named_calendars(spec, change.calendars)
+        state = _taken(known, spec, draft)
+        if state is not None:
+            state = changed(state, spec=spec, calendars=calendars)
+        fresh = TriggerState(new_id, spec, anchor_at=change.now, calendars=calendars)
+        merged.append(_timed(schedule_id, state, fresh, draft, change.now))
     return tuple(merged)
 
 
-def _taken(known: list[TriggerState], spec: Trigger) -> TriggerState | None:
-    """Removes the state with `spec` from `known` and gives it; None where there is none."""
+def _taken(known: list[TriggerState], spec: Trigger, draft: ScheduleDraft) -> TriggerState | None:
+    """Removes the state with `spec` from `known` and gives it; None where there is none.
+
+    Without one, a state that differs in `fires_max` alone is the same trigger with another number of firings left.
+    """
     place = next((place for place, state in enumerate(known) if state.spec == spec), None)
+    if place is None:
+        unlimited = changed(spec, fires_max=None)
+        rest = ((place, state.spec) for place, state in enumerate(known) if state.spec not in draft.triggers)
+        place = next((place for place, other in rest if changed(other, fires_max=None) == unlimited), None)
     return None if place is None else known.pop(place)
 
 
@@ -232,7 +248,7 @@ def _timed(
     if state is None:
         grace = draft.policies.misfire_grace_seconds
         return changed(fresh, next_fire_at=first_fire(schedule_id, fresh, now, grace))
-    if state.next_fire_at is not None:
+    if state.next_fire_at is not None and not is_exhausted(state):
         return state
     return changed(state, next_fire_at=next_fire_from(schedule_id, state, now))
 

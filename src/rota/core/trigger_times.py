@@ -12,7 +12,7 @@ INSTANT = timedelta(microseconds=1)
 
 def occurrences_of(schedule_id: ScheduleId, trigger: TriggerState) -> Occurrences:
     """The nominal times of a stored trigger. `fires_max` is not applied; `is_exhausted` says when it is reached."""
-    return compile_trigger(trigger.spec, hash_key=schedule_id, anchor=trigger.anchor_at)
+    return compile_trigger(trigger.spec, hash_key=schedule_id, anchor=trigger.anchor_at, calendars=trigger.calendars)
 
 
 def is_exhausted(trigger: TriggerState) -> bool:

@@ -11,7 +11,8 @@ from typing import cast
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from msgspec import Struct
 
-from rota.core.occurrences import PreviewItem, compile_trigger, preview
+from rota.core.occurrences import PreviewItem, preview
+from rota.core.trigger_times import occurrences_of
 from rota.dashboard import words
 from rota.domain.ids import RunId, ScheduleId
 from rota.domain.page import PageRequest
@@ -173,7 +174,7 @@ def _upcoming(schedule: Schedule, now: datetime) -> list[PreviewItem]:
         item
         for trigger in schedule.triggers
         for item in preview(
-            compile_trigger(trigger.spec, hash_key=schedule.id, anchor=trigger.anchor_at),
+            occurrences_of(schedule.id, trigger),
             now,
             FIRES_PREVIEWED,
             fires_done=trigger.fires_count,

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from msgspec import Struct, field
 
+from rota.domain.calendar import NamedCalendar
 from rota.domain.ids import ScheduleId, TenantId, TriggerId
 from rota.domain.policies import Policies
 from rota.domain.targets import Target
@@ -18,7 +19,8 @@ class TriggerState(Struct, frozen=True):
     """A trigger with its progress.
 
     `fired_through` is the newest nominal time that has been decided, monotone: the guard against a second firing.
-    `next_fire_at` is None where nothing is to come: exhausted, paused or deleted.
+    `next_fire_at` is None where nothing is to come: exhausted, paused or deleted. `calendars` are those that the spec
+    names, in the version that `next_fire_at` was planned by.
     """
 
     id: TriggerId
@@ -27,6 +29,13 @@ class TriggerState(Struct, frozen=True):
     next_fire_at: datetime | None = None
     fired_through: datetime | None = None
     fires_count: int = 0
+    calendars: tuple[NamedCalendar, ...] = ()
+
+    @property
+    def fires_left(self) -> int | None:
+        """How many runs `fires_max` leaves; None where it sets no bound."""
+        fires_max = self.spec.fires_max
+        return None if fires_max is None else max(0, fires_max - self.fires_count)
 
 
 class ScheduleDraft(Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,23 +10,29 @@ from msgspec import Struct
 
 Gap: TypeAlias = Literal["next_valid", "skip", "shift"]
 OverlapHour: TypeAlias = Literal["first", "second", "both"]
-OnExcluded: TypeAlias = Literal["skip", "next_allowed_day"]
+OnExcluded: TypeAlias = Literal["skip", "next_business_day", "previous_business_day"]
 Weekday: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 class Calendar(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The days on which a trigger may fire, by local date.
 
-    A day is excluded when `exclude_dates` or `exclude_annual` ("12-25", each year) names it, or when `weekdays` is not
-    empty and lacks it. `include_dates` overrides all three. `timezone` decides which date an instant falls on; without
-    it the trigger's own zone does, or UTC where the trigger has none. A firing on an excluded day is dropped ("skip")
-    or made at the same local time of the next day that is allowed, at most 31 days later ("next_allowed_day").
+    A day is excluded when `exclude_dates` or `exclude_annual` ("12-25", each year) names it, when `weekdays` is not
+    empty and lacks it, when a named calendar of `exclude` has it, or when `only_on` names calendars and none of them
+    has it. `include_dates` overrides all of these. `timezone` decides which date an instant falls on; without it the
+    trigger's own zone does, or UTC where the trigger has none.
+
+    A firing on an excluded day is dropped ("skip"), or made at the same local time of the next or the previous day
+    that is not excluded, at most 31 days away. A firing outside the hours of `only_on`, or within those of an
+    `exclude` that has hours, is always dropped.
     """
 
     exclude_dates: tuple[date, ...] = ()
     exclude_annual: tuple[str, ...] = ()
     weekdays: tuple[Weekday, ...] = ()
     include_dates: tuple[date, ...] = ()
+    exclude: tuple[str, ...] = ()
+    only_on: tuple[str, ...] = ()
     timezone: str | None = None
     on_excluded: OnExcluded = "skip"
 

@@ -5,16 +5,19 @@ wait for.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from msgspec import Struct
 
-from rota.core.occurrences import PreviewItem, compile_trigger, preview
+from rota.core.calendar_rules import named_calendars, require_known_calendars
+from rota.core.occurrences import Occurrences, PreviewItem, compile_trigger, preview
 from rota.core.trigger_times import occurrences_of
 from rota.core.validation import require_valid_draft
+from rota.domain.calendar import calendar_names
 from rota.domain.ids import ScheduleId
 from rota.domain.schedule import Schedule, ScheduleDraft
+from rota.ports.calendar_store import CalendarStore
 from rota.ports.schedule_store import ScheduleStore
 from rota.services.acting import Actor
 
@@ -31,8 +34,9 @@ class TriggerPreview(Struct, frozen=True):
 class SchedulePreviews:
     """Stateless; shared by every front door."""
 
-    def __init__(self, schedules: ScheduleStore) -> None:
+    def __init__(self, schedules: ScheduleStore, calendars: CalendarStore) -> None:
         self._schedules = schedules
+        self._calendars = calendars
 
     async def of_stored(
         self, actor: Actor, schedule_id: ScheduleId, after: datetime | None, limit: int
@@ -41,11 +45,21 @@ class SchedulePreviews:
         schedule = await self._schedules.get(actor.tenant_id, schedule_id)
         return await asyncio.to_thread(_stored, schedule, after or await self._now(), limit)
 
-    async def of_draft(self, draft: ScheduleDraft, after: datetime | None, limit: int) -> tuple[TriggerPreview, ...]:
+    async def of_draft(
+        self, actor: Actor, draft: ScheduleDraft, after: datetime | None, limit: int
+    ) -> tuple[TriggerPreview, ...]:
         """The same for a schedule that is not stored. `H` is hashed over a stand-in for the id that it will get."""
         require_valid_draft(draft)
+        names = {name for trigger in draft.triggers for name in calendar_names(trigger)}
+        found = await self._calendars.find_named(actor.tenant_id, names) if names else ()
+        calendars = {one.name: one for one in found}
+        require_known_calendars(draft.triggers, calendars)
         now = await self._now()
-        return await asyncio.to_thread(_drafted, draft, now, after or now, limit)
+        compiled = [
+            compile_trigger(one, hash_key=DRAFT_HASH_KEY, anchor=now, calendars=named_calendars(one, calendars))
+            for one in draft.triggers
+        ]
+        return await asyncio.to_thread(_drafted, compiled, after or now, limit)
 
     async def _now(self) -> datetime:
         return datetime.fromisoformat(await self._schedules.clock())
@@ -62,8 +76,7 @@ def _stored(schedule: Schedule, after: datetime, limit: int) -> tuple[TriggerPre
     )
 
 
-def _drafted(draft: ScheduleDraft, anchor: datetime, after: datetime, limit: int) -> tuple[TriggerPreview, ...]:
-    compiled = [compile_trigger(one, hash_key=DRAFT_HASH_KEY, anchor=anchor) for one in draft.triggers]
+def _drafted(compiled: Sequence[Occurrences], after: datetime, limit: int) -> tuple[TriggerPreview, ...]:
     return _first_fires(
         (
             TriggerPreview(place, item)

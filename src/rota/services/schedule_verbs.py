@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from rota.core.calendar_rules import require_known_calendars
 from rota.core.schedule_changes import (
     Change,
     Changed,
@@ -24,10 +25,13 @@ from rota.core.schedule_changes import (
     resume_schedule,
 )
 from rota.core.validation import require_valid_draft, validate_draft
-from rota.domain.errors import DomainError, invalid_input
+from rota.domain.calendar import NamedCalendar, calendar_names
+from rota.domain.errors import Bug, DomainError, invalid_input
 from rota.domain.ids import ScheduleId, TriggerId
 from rota.domain.problems import FieldProblem
 from rota.domain.schedule import Schedule, ScheduleDraft
+from rota.domain.triggers import Trigger
+from rota.ports.calendar_store import CalendarStore
 from rota.ports.clock import Clock
 from rota.ports.idempotency_store import IdempotencyStore, KeyUse
 from rota.ports.ids import Ids
@@ -45,6 +49,10 @@ SCHEDULES_TOPIC = "schedules"
 _KEY_SCOPE = "schedules"
 
 
+def _no_triggers(_: Schedule) -> tuple[Trigger, ...]:
+    return ()
+
+
 class Created(Struct, frozen=True):
     """`created` is False where an idempotency key was repeated: `schedule` is then the one it made."""
 
@@ -56,8 +64,15 @@ class ScheduleVerbs:
     """Stateless; shared by every front door."""
 
     def __init__(
-        self, schedules: ScheduleStore, idempotency: IdempotencyStore, ids: Ids, wakeups: Wakeups, clock: Clock
+        self,
+        schedules: ScheduleStore,
+        calendars: CalendarStore,
+        idempotency: IdempotencyStore,
+        ids: Ids,
+        wakeups: Wakeups,
+        clock: Clock,
     ) -> None:
+        self._calendars = calendars
         self._clock = clock
         self._schedules = schedules
         self._idempotency = idempotency
@@ -97,6 +112,7 @@ class ScheduleVerbs:
             schedule_id,
             ("replace", expected_version),
             lambda before, change: replace_schedule(before, draft, trigger_ids=ids, change=change),
+            lambda _: draft.triggers,
         )
 
     async def patch(
@@ -109,7 +125,10 @@ class ScheduleVerbs:
             require_valid_draft(draft)
             return replace_schedule(before, draft, trigger_ids=self._trigger_ids(draft), change=change)
 
-        return await self._change(actor, schedule_id, ("patch", expected_version), decide)
+        def triggers(before: Schedule) -> Sequence[Trigger]:
+            return patched_draft(before, patch).triggers
+
+        return await self._change(actor, schedule_id, ("patch", expected_version), decide, triggers)
 
     async def pause(
         self, actor: Actor, schedule_id: ScheduleId, reason: str, expected_version: int | None = None
@@ -149,6 +168,7 @@ class ScheduleVerbs:
             schedule_id,
             ("restore", expected_version),
             lambda before, change: restore_schedule(before, change=change),
+            lambda before: [trigger.spec for trigger in before.triggers],
         )
 
     async def now(self) -> datetime:
@@ -158,7 +178,22 @@ class ScheduleVerbs:
     async def _insert(
         self, actor: Actor, drafts: Sequence[ScheduleDraft], ids: Sequence[ScheduleId]
     ) -> tuple[Schedule, ...]:
-        change = Change(actor.label, await self.now())
+        for tries_left in reversed(range(CHANGE_TRIES_MAX)):
+            try:
+                return await self._insert_once(actor, drafts, ids)
+            except DomainError as refused:
+                # A calendar was changed between planning by it and storing.
+                if refused.code != "VERSION_MISMATCH" or tries_left == 0:
+                    raise
+        raise Bug("the last try returns or raises")
+
+    async def _insert_once(
+        self, actor: Actor, drafts: Sequence[ScheduleDraft], ids: Sequence[ScheduleId]
+    ) -> tuple[Schedule, ...]:
+        calendars = await self._calendars_of(actor, [trigger for draft in drafts for trigger in draft.triggers])
+        for place, draft in enumerate(drafts):
+            require_known_calendars(draft.triggers, calendars, f"[{place}]." if len(drafts) > 1 else "")
+        change = Change(actor.label, await self.now(), calendars)
         made = [
             create_schedule(
                 draft,
@@ -220,13 +255,15 @@ class ScheduleVerbs:
         schedule_id: ScheduleId,
         verb: tuple[str, int | None],
         decide: Callable[[Schedule, Change], Changed],
+        triggers: Callable[[Schedule], Sequence[Trigger]] = _no_triggers,
     ) -> Schedule:
+        """`triggers` are those of the new state that are planned by their calendars."""
         name, expected_version = verb
         tries_left = CHANGE_TRIES_MAX if expected_version is None else 1
         while True:
             tries_left -= 1
             try:
-                return await self._change_once(actor, schedule_id, (name, expected_version), decide)
+                return await self._change_once(actor, schedule_id, (name, expected_version), decide, triggers)
             except DomainError as refused:
                 if refused.code != "VERSION_MISMATCH" or tries_left == 0:
                     raise
@@ -237,19 +274,29 @@ class ScheduleVerbs:
         schedule_id: ScheduleId,
         verb: tuple[str, int | None],
         decide: Callable[[Schedule, Change], Changed],
+        triggers: Callable[[Schedule], Sequence[Trigger]],
     ) -> Schedule:
         name, expected_version = verb
         before = await self._schedules.get(actor.tenant_id, schedule_id)
         if expected_version is not None and before.version != expected_version:
             detail = f"the schedule is at version {before.version}; the change was made for {expected_version}"
             raise DomainError("VERSION_MISMATCH", detail)
-        after, events = decide(before, Change(actor.label, await self.now()))
+        named = triggers(before)
+        calendars = await self._calendars_of(actor, named)
+        require_known_calendars(named, calendars)
+        after, events = decide(before, Change(actor.label, await self.now(), calendars))
         if after == before:
             return before
         stored = ScheduleChange(events, actor.audit(name, "schedule", schedule_id))
         saved = await self._schedules.save_if_version(after, before.version, stored)
         self._wakeups.announce(SCHEDULES_TOPIC)
         return saved
+
+    async def _calendars_of(self, actor: Actor, triggers: Sequence[Trigger]) -> dict[str, NamedCalendar]:
+        """Asked only where any is named."""
+        names = {name for trigger in triggers for name in calendar_names(trigger)}
+        found = await self._calendars.find_named(actor.tenant_id, names) if names else ()
+        return {one.name: one for one in found}
 
     def _trigger_ids(self, draft: ScheduleDraft) -> tuple[TriggerId, ...]:
         return tuple(TriggerId(self._ids.new_id()) for _ in draft.triggers)

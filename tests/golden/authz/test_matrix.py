@@ -13,9 +13,8 @@ from tests.integration.api.raw_asgi import answered
 from tests.integration.api.world import UNKNOWN_ID, World, guarded_endpoints, path_of
 
 MATRIX = Path(__file__).with_name("matrix.txt")
-IDS = dict.fromkeys(
-    ("schedule_id", "run_id", "worker_id", "token_id", "secret_id", "check_in_id", "lock_name"), UNKNOWN_ID
-) | {"tenant_id": "acme"}
+NAMES = ("schedule_id", "run_id", "worker_id", "token_id", "secret_id", "check_in_id", "lock_name", "calendar_name")
+IDS = dict.fromkeys(NAMES, UNKNOWN_ID) | {"tenant_id": "acme"}
 
 
 async def verdict(world: World, role: Role, method: str, path: str) -> str:

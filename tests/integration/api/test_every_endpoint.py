@@ -161,7 +161,7 @@ class Broken:
 
 STORES = (
     "schedules", "run_intake", "run_reader", "run_control", "workers", "tenants", "tokens", "events", "idempotency",
-    "locks", "signing_secrets", "check_ins", "retention",
+    "locks", "signing_secrets", "check_ins", "retention", "calendars",
 )  # fmt: skip
 
 

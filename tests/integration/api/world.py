@@ -22,6 +22,7 @@ from rota.domain.tenancy import AuditEntry, Role, Tenant
 from rota.domain.worker import WorkerSpec
 from rota.services.acting import Actor
 from rota.services.tenant_verbs import TenantVerbs, TokenRequest
+from rota.storage.postgres.calendars import PostgresCalendarStore
 from rota.storage.postgres.check_ins import PostgresCheckInStore
 from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.events import PostgresEventStore
@@ -135,6 +136,7 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         signing_secrets=PostgresSigningSecretStore(api_pool),
         check_ins=PostgresCheckInStore(api_pool),
         retention=PostgresRetentionStore(service_pool),
+        calendars=PostgresCalendarStore(api_pool),
         wakeups=wakeups,
         metrics=Metrics(),
     )
@@ -179,7 +181,10 @@ async def furnish(world: World) -> None:
     (worker,) = await world.ports.workers.list_recent(1)
     lock = {"holder": "billing", "ttl_seconds": 600}
     (await world.call("POST", "/locks/reports-of-acme/acquire", lock)).raise_for_status()
+    calendar = {"yearly": ["12-25"]}
+    (await world.call("PUT", "/calendars/holidays-of-acme", calendar)).raise_for_status()
     world.ids |= {
+        "calendar_name": "holidays-of-acme",
         "schedule_id": schedule["id"],
         "run_id": run["id"],
         "token_id": token["id"],

@@ -54,7 +54,7 @@ def calendars(draw: st.DrawFn) -> Calendar:
         weekdays=tuple(draw(st.lists(WEEKDAYS, max_size=2))),
         include_dates=tuple(draw(st.lists(st.dates(date(2020, 1, 1)), max_size=2))),
         timezone=draw(st.sampled_from([None, "UTC", "Asia/Gaza", "Nowhere/Land"])),
-        on_excluded=draw(st.sampled_from(["skip", "next_allowed_day"])),
+        on_excluded=draw(st.sampled_from(["skip", "next_business_day"])),
     )
 
 

@@ -191,6 +191,29 @@ def test_an_exhausted_trigger_stays_exhausted_through_a_pause() -> None:
     assert resume_schedule(paused, NOON, change=LATER)[0].next_fire_at is None
 
 
+def test_a_spent_trigger_that_is_given_more_firings_goes_on_with_its_count() -> None:
+    schedule = created(IntervalTrigger(every_seconds=60, fires_max=1))
+    spent = changed(
+        schedule, triggers=(changed(schedule.triggers[0], next_fire_at=None, fired_through=LATER.now, fires_count=1),)
+    )
+    more = patched_draft(spent, {"triggers": [{"kind": "interval", "every_seconds": 60, "fires_max": 3}]})
+    after, _ = replace_schedule(spent, more, trigger_ids=NEW_IDS, change=LATER)
+
+    (trigger,) = after.triggers
+    assert (trigger.id, trigger.fires_count, trigger.fires_left) == (schedule.triggers[0].id, 1, 2)
+    assert trigger.next_fire_at is not None
+    assert trigger.next_fire_at > LATER.now
+
+    fewer = patched_draft(after, {"triggers": [{"kind": "interval", "every_seconds": 60, "fires_max": 1}]})
+    assert replace_schedule(after, fewer, trigger_ids=NEW_IDS, change=LATER)[0].triggers[0].next_fire_at is None
+
+
+def test_a_trigger_that_differs_in_more_than_its_firings_is_a_new_one() -> None:
+    schedule = created(IntervalTrigger(every_seconds=60, fires_max=1))
+    other = patched_draft(schedule, {"triggers": [{"kind": "interval", "every_seconds": 61, "fires_max": 3}]})
+    assert replace_schedule(schedule, other, trigger_ids=NEW_IDS, change=LATER)[0].triggers[0].id == NEW_IDS[0]
+
+
 def test_deleted_schedule_comes_back_paused() -> None:
     deleted, told = delete_schedule(created(MINUTELY), change=LATER)
     assert (deleted.deleted_at, deleted.deleted_by, deleted.next_fire_at) == (LATER.now, "ana", None)

@@ -115,7 +115,7 @@ def test_each_excluded_day_is_one_item_with_its_reason() -> None:
 
 
 def test_a_moved_fire_says_where_it_came_from() -> None:
-    calendar = Calendar(exclude_annual=("12-25",), on_excluded="next_allowed_day")
+    calendar = Calendar(exclude_annual=("12-25",), on_excluded="next_business_day")
     trigger = AtTrigger(datetime(2026, 12, 25, 9, tzinfo=UTC), calendar=calendar)
 
     assert lines(trigger, ANCHOR, 5) == [

@@ -62,7 +62,7 @@ def test_between_leaves_out_its_start_keeps_its_end_and_its_limit() -> None:
 
 def test_a_calendar_that_allows_nothing_ends_the_search() -> None:
     weekdays_only = Calendar(weekdays=("mon", "tue"))
-    for on_excluded in ("skip", "next_allowed_day"):
+    for on_excluded in ("skip", "next_business_day"):
         calendar = msgspec.structs.replace(weekdays_only, on_excluded=on_excluded)
         sundays = CronTrigger("0 9 * * SUN", calendar=calendar)
         fire = next_after(sundays, ANCHOR)
@@ -70,7 +70,7 @@ def test_a_calendar_that_allows_nothing_ends_the_search() -> None:
         assert fire == (None if on_excluded == "skip" else datetime(2026, 1, 5, 9, tzinfo=UTC))
     nothing = Calendar(exclude_annual=tuple(f"{date(2028, 1, 1) + timedelta(days=n):%m-%d}" for n in range(366)))
     assert next_after(CronTrigger("0 9 * * *", calendar=nothing), ANCHOR) is None
-    moved = msgspec.structs.replace(nothing, on_excluded="next_allowed_day")
+    moved = msgspec.structs.replace(nothing, on_excluded="next_business_day")
     assert next_after(CronTrigger("0 9 * * *", calendar=moved), ANCHOR) is None
 
 
@@ -86,7 +86,7 @@ def test_an_included_date_overrides_every_exclusion() -> None:
 
 
 def test_a_fire_moved_into_a_skipped_hour_is_made_right_after_it() -> None:
-    calendar = Calendar(exclude_dates=(date(2026, 3, 28),), on_excluded="next_allowed_day")
+    calendar = Calendar(exclude_dates=(date(2026, 3, 28),), on_excluded="next_business_day")
     trigger = CronTrigger("30 2 28 * *", timezone="Europe/Paris", calendar=calendar)
 
     assert next_after(trigger, datetime(2026, 3, 1, tzinfo=UTC)) == datetime(2026, 3, 29, 1, tzinfo=UTC)
@@ -101,7 +101,7 @@ def test_midnight_after_an_excluded_day_of_23_hours_is_kept() -> None:
 
 def test_a_fire_is_not_moved_farther_than_a_month() -> None:
     closed = tuple(date(2026, 3, 1) + timedelta(days=number) for number in range(40))
-    calendar = Calendar(exclude_dates=closed, on_excluded="next_allowed_day")
+    calendar = Calendar(exclude_dates=closed, on_excluded="next_business_day")
     too_far = CronTrigger("0 9 9 3 *", calendar=calendar, end_at=datetime(2026, 12, 31, tzinfo=UTC))
     near_enough = CronTrigger("0 9 10 3 *", calendar=calendar, end_at=datetime(2026, 12, 31, tzinfo=UTC))
 
@@ -130,7 +130,7 @@ def test_jitter_is_the_same_in_every_process_and_differs_between_runs() -> None:
         (IntervalTrigger(0.0009), ["every_seconds"]),
         (IntervalTrigger(4e9), ["every_seconds"]),
         (IntervalTrigger(10, jitter_seconds=11), ["jitter_seconds"]),
-        (IntervalTrigger(0.5, calendar=Calendar(on_excluded="next_allowed_day")), ["calendar.on_excluded"]),
+        (IntervalTrigger(0.5, calendar=Calendar(on_excluded="next_business_day")), ["calendar.on_excluded"]),
         (IntervalTrigger(10, jitter_seconds=float("nan")), ["jitter_seconds"]),
         (CronTrigger("* * * * *", jitter_seconds=-1), ["jitter_seconds"]),
         (CronTrigger("* * * * *", jitter_seconds=86_401), ["jitter_seconds"]),

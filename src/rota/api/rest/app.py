@@ -6,6 +6,7 @@ from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 
 from rota.api.rest import (
+    calendars,
     check_ins,
     events,
     health,
@@ -37,6 +38,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *runs.ENDPOINTS,
     *logs.ENDPOINTS,
     *events.ENDPOINTS,
+    *calendars.ENDPOINTS,
     *locks.ENDPOINTS,
     *stats.ENDPOINTS,
     *workers.ENDPOINTS,

@@ -29,7 +29,7 @@ STREAM_HEADERS = {"X-Accel-Buffering": "no"}
 
 _NOBODY = Actor(TenantId(""), "", TokenId(""), "viewer")
 # Path parameters that are names within the acting tenant, not ids that the store gave out.
-NAMED_BY_TENANT = frozenset({"lock_name"})
+NAMED_BY_TENANT = frozenset({"calendar_name", "lock_name"})
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _KEY = re.compile(r"[\x20-\x7e]+")

@@ -84,7 +84,7 @@ async def create_schedules(call: Call[list[ScheduleDraft], Nothing]) -> Answer:
 )
 async def preview_draft(call: Call[ScheduleDraft, PreviewQuery]) -> Answer:
     """Show when a schedule would fire; nothing is stored."""
-    found = await call.services.previews.of_draft(call.body, call.query.after, call.query.limit)
+    found = await call.services.previews.of_draft(call.actor, call.body, call.query.after, call.query.limit)
     return Answer(preview_body(found))
 
 

@@ -22,8 +22,8 @@ PREVIEW_LIMIT_MAX = 500
 
 
 # A struct has one base, so that the progress stands in each view. `fired_through` is the newest nominal time that was
-# decided; `next_fire_at` is null where nothing is to come.
-_PROGRESS = ("id", "anchor_at", "next_fire_at", "fired_through", "fires_count")
+# decided; `next_fire_at` is null where nothing is to come; `fires_left` is what `fires_max` leaves, null without one.
+_PROGRESS = ("id", "anchor_at", "next_fire_at", "fired_through", "fires_count", "fires_left")
 
 
 class CronTriggerView(CronTrigger, frozen=True, kw_only=True, tag_field="kind", tag="cron"):
@@ -34,6 +34,7 @@ class CronTriggerView(CronTrigger, frozen=True, kw_only=True, tag_field="kind", 
     next_fire_at: datetime | None
     fired_through: datetime | None
     fires_count: int
+    fires_left: int | None
 
 
 class IntervalTriggerView(IntervalTrigger, frozen=True, kw_only=True, tag_field="kind", tag="interval"):
@@ -44,6 +45,7 @@ class IntervalTriggerView(IntervalTrigger, frozen=True, kw_only=True, tag_field=
     next_fire_at: datetime | None
     fired_through: datetime | None
     fires_count: int
+    fires_left: int | None
 
 
 class AtTriggerView(AtTrigger, frozen=True, kw_only=True, tag_field="kind", tag="at"):
@@ -54,6 +56,7 @@ class AtTriggerView(AtTrigger, frozen=True, kw_only=True, tag_field="kind", tag=
     next_fire_at: datetime | None
     fired_through: datetime | None
     fires_count: int
+    fires_left: int | None
 
 
 TriggerView: TypeAlias = CronTriggerView | IntervalTriggerView | AtTriggerView

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from rota.api.authn import Authenticator
 from rota.api.rest.stream_gate import StreamGate
+from rota.ports.calendar_store import CalendarStore
 from rota.ports.check_in_store import CheckInStore
 from rota.ports.clock import Clock
 from rota.ports.idempotency_store import IdempotencyStore
@@ -19,6 +20,7 @@ from rota.ports.signing_store import SigningSecretStore
 from rota.ports.tenant_store import EventStore, TenantStore, TokenStore
 from rota.ports.wakeups import Wakeups
 from rota.ports.worker_store import WorkerStore
+from rota.services.calendar_verbs import CalendarVerbs
 from rota.services.check_in_verbs import CheckInVerbs
 from rota.services.lock_verbs import LockVerbs
 from rota.services.retention import Retention
@@ -51,6 +53,7 @@ class ApiPorts(Struct, frozen=True):
     signing_secrets: SigningSecretStore
     check_ins: CheckInStore
     retention: RetentionStore
+    calendars: CalendarStore
     wakeups: Wakeups
     metrics: Metrics
     readiness: dict[str, ReadinessCheck] = {}
@@ -79,6 +82,7 @@ class Services(Struct, frozen=True):
     signing_secrets: SigningVerbs
     check_ins: CheckInVerbs
     retention: Retention
+    calendars: CalendarVerbs
     tenants: TenantVerbs
     authenticator: Authenticator
     streams: StreamGate
@@ -89,8 +93,8 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
     return Services(
         ports,
         options,
-        ScheduleVerbs(ports.schedules, ports.idempotency, ports.ids, ports.wakeups, ports.clock),
-        SchedulePreviews(ports.schedules),
+        ScheduleVerbs(ports.schedules, ports.calendars, ports.idempotency, ports.ids, ports.wakeups, ports.clock),
+        SchedulePreviews(ports.schedules, ports.calendars),
         RunVerbs(
             ports.schedules,
             ports.run_intake,
@@ -103,6 +107,7 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
         SigningVerbs(ports.signing_secrets, ports.schedules, ports.ids),
         CheckInVerbs(ports.check_ins, ports.schedules, ports.ids, ports.clock),
         Retention(ports.retention, ports.clock),
+        CalendarVerbs(ports.calendars, ports.wakeups),
         TenantVerbs(ports.tenants, ports.tokens, ports.schedules, ports.ids, ports.wakeups),
         Authenticator(ports.tokens, ports.clock, ports.metrics),
         StreamGate(options.streams_max, options.streams_per_tenant_max, ports.metrics),

@@ -1,47 +1,54 @@
-"""Which local days are allowed, and what becomes of fires on the others.
+"""Which local days, and which hours of them, are allowed; and the fires that are left where the others are dropped.
 
-Both sources below wrap another source. They look at whole days: once a day is known to be excluded, the rest of it is
-stepped over, however many fires it holds.
+The sources below wrap another source. They step over what they know to be excluded, however many fires it holds.
+`moving` has the sources that move fires to another day.
 """
 
-from typing import Final, TypeAlias
+from collections.abc import Sequence
+from typing import Final
 
 from rota.core.occurrences.instants import (
-    BEGINNING_US,
     DAY_SECONDS,
-    HORIZON_US,
     SECOND_US,
     date_of,
     day_number,
 )
+from rota.core.occurrences.named_days import WEEKDAYS, DaySet
 from rota.core.occurrences.sources import Source
 from rota.core.occurrences.zones import Zone, zone_of
+from rota.domain.calendar import NamedCalendar
+from rota.domain.errors import invalid_input
+from rota.domain.problems import FieldProblem
 from rota.domain.triggers import Calendar
 
 EXCLUDED_DAYS_MAX: Final = 4_000
 """So many excluded days one after the other end a search: such a calendar lets nothing through."""
 
+DAYS_REMEMBERED_MAX: Final = 4_096
+
+EXCLUDED_HOURS_MAX: Final = 4_000
+"""So many stretches of excluded hours one after the other end a search, too."""
+
 MOVED_DAYS_MAX: Final = 31
 """A fire is not moved farther than this; beyond, it is dropped. So one answer looks at so many days only."""
 
-REPEATS_MAX: Final = 20_000
-"""Where a landing day repeats an hour, so many fires may map to times already past (3 h of seconds, and more)."""
-
-WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _THURSDAY: Final = 3
 
 
 class DayRule:
-    """A calendar on the clock of one zone. Days are counted from 1970-01-01."""
+    """A trigger's calendar on the clock of one zone. Days are counted from 1970-01-01."""
 
-    __slots__ = ("_annual", "_excluded", "_included", "_weekdays", "zone")
+    __slots__ = ("_annual", "_exclude", "_excluded", "_included", "_known", "_only_on", "_weekdays", "zone")
 
-    def __init__(self, calendar: Calendar, zone: Zone) -> None:
+    def __init__(self, calendar: Calendar, zone: Zone, named: dict[str, DaySet]) -> None:
         self.zone = zone
+        self._known: dict[int, str | None] = {}
         self._included = frozenset(day_number(day) for day in calendar.include_dates)
         self._excluded = frozenset(day_number(day) for day in calendar.exclude_dates)
         self._annual = frozenset(calendar.exclude_annual)
         self._weekdays = frozenset(WEEKDAYS.index(name) for name in calendar.weekdays)
+        self._exclude = tuple(named[name] for name in calendar.exclude)
+        self._only_on = tuple(named[name] for name in calendar.only_on)
 
     def day_of(self, instant_us: int) -> int:
         return self.zone.local(instant_us // SECOND_US) // DAY_SECONDS
@@ -55,6 +62,14 @@ class DayRule:
 
     def refusal(self, day: int) -> str | None:
         """Why nothing may fire on `day`; None where it may."""
+        known = self._known
+        if day not in known:
+            if len(known) >= DAYS_REMEMBERED_MAX:
+                known.clear()
+            known[day] = self._refusal(day)
+        return known[day]
+
+    def _refusal(self, day: int) -> str | None:
         if day in self._included:
             return None
         if day in self._excluded:
@@ -64,6 +79,37 @@ class DayRule:
         weekday = (day + _THURSDAY) % 7
         if self._weekdays and weekday not in self._weekdays:
             return f"the calendar does not allow {date_of(day):%A}s"
+        return self._refused_by_name(day)
+
+    @property
+    def has_hours(self) -> bool:
+        return any(days.hours for days in (*self._only_on, *self._exclude))
+
+    def hour_refusal(self, instant_us: int) -> str | None:
+        """Why nothing may fire at this hour of a day that is allowed; None where it may."""
+        day, second = divmod(self.zone.local(instant_us // SECOND_US), DAY_SECONDS)
+        for days in self._exclude:
+            if days.hours and day in days and days.has_second(second):
+                return f"calendar {days.name!r} excludes these hours"
+        on = [days for days in self._only_on if day in days] if day not in self._included else []
+        if on and not any(days.has_second(second) for days in on):
+            return f"it is outside the hours of calendar {on[0].name!r}"
+        return None
+
+    def hours_change_us(self, instant_us: int) -> int:
+        """The first later instant at which hours of a calendar begin or end, or the date changes."""
+        day, second = divmod(self.zone.local(instant_us // SECOND_US), DAY_SECONDS)
+        edges = {edge for days in (*self._only_on, *self._exclude) for window in days.hours for edge in window}
+        later = (self.zone.instant(day * DAY_SECONDS + edge) * SECOND_US for edge in edges if edge > second)
+        return min((edge for edge in later if edge > instant_us), default=self.day_end_us(instant_us))
+
+    def _refused_by_name(self, day: int) -> str | None:
+        for days in self._exclude:
+            if not days.hours and day in days:
+                return f"calendar {days.name!r} excludes this date"
+        if self._only_on and not any(day in days for days in self._only_on):
+            names = " or ".join(repr(days.name) for days in self._only_on)
+            return f"the date is not in calendar {names}"
         return None
 
     def next_allowed(self, day: int) -> int | None:
@@ -73,16 +119,58 @@ class DayRule:
                 return later
         return None
 
+    def previous_allowed(self, day: int) -> int | None:
+        """The last allowed day before `day` within `MOVED_DAYS_MAX`; None where there is none."""
+        for earlier in range(day - 1, day - 1 - MOVED_DAYS_MAX, -1):
+            if self.refusal(earlier) is None:
+                return earlier
+        return None
+
     def first_of_run(self, day: int) -> int:
-        """The first of the excluded days whose fires may be moved to `day`; `day` itself where there is none."""
+        """The first of the excluded days whose fires may be moved on to `day`; `day` itself where none is."""
         first = day
         while day - first < MOVED_DAYS_MAX and self.refusal(first - 1) is not None:
             first -= 1
         return first
 
+    def last_of_run(self, day: int) -> int:
+        """The last of the excluded days whose fires may be moved back to `day`; `day` itself where none is."""
+        last = day
+        while last - day < MOVED_DAYS_MAX and self.refusal(last + 1) is not None:
+            last += 1
+        return last
 
-def day_rule_of(calendar: Calendar, default_zone: str) -> DayRule:
-    return DayRule(calendar, zone_of(calendar.timezone or default_zone))
+
+def day_rule_of(calendar: Calendar, default_zone: str, named: Sequence[NamedCalendar]) -> DayRule:
+    """Raises the invalid input of a name that is not among `named`."""
+    sets = {one.name: DaySet(one) for one in named}
+    problems = [
+        FieldProblem(f"calendar.{field}[{place}]", f"there is no calendar {name!r}", "create it first, or leave it out")
+        for field, names in (("exclude", calendar.exclude), ("only_on", calendar.only_on))
+        for place, name in enumerate(names)
+        if name not in sets
+    ]
+    if problems:
+        raise invalid_input(problems)
+    return DayRule(calendar, zone_of(calendar.timezone or default_zone), sets)
+
+
+class HoursSource:
+    """Fires outside the allowed hours are dropped."""
+
+    __slots__ = ("raw", "rule")
+
+    def __init__(self, raw: Source, rule: DayRule) -> None:
+        self.raw = raw
+        self.rule = rule
+
+    def next_us(self, after_us: int) -> int | None:
+        fire = self.raw.next_us(after_us)
+        for _ in range(EXCLUDED_HOURS_MAX):
+            if fire is None or self.rule.hour_refusal(fire) is None:
+                return fire
+            fire = self.raw.next_us(self.rule.hours_change_us(fire) - 1)
+        return None
 
 
 class SkippingSource:
@@ -102,83 +190,7 @@ class SkippingSource:
             fire = self.raw.next_us(self.rule.day_end_us(fire) - 1)
         return None
 
-
-class MovingSource:
-    """Fires of excluded days are made at the same local time of the next allowed day.
-
-    Fires that meet at one instant are one. A run of excluded days has one landing day, and no other fire lies between.
-    """
-
-    __slots__ = ("raw", "rule")
-
-    def __init__(self, raw: Source, rule: DayRule) -> None:
-        self.raw = raw
-        self.rule = rule
-
-    def next_us(self, after_us: int) -> int | None:
-        if after_us >= HORIZON_US:
-            return None
-        cursor = min(after_us, self._run_before(max(after_us, BEGINNING_US)) - 1)
-        for _ in range(EXCLUDED_DAYS_MAX):
-            fire = self.raw.next_us(cursor)
-            if fire is None:
-                return None
-            day = self.rule.day_of(fire)
-            if self.rule.refusal(day) is None:
-                if fire > after_us:
-                    return fire
-                cursor = after_us
-                continue
-            landing = self.rule.next_allowed(day)
-            if landing is None:
-                cursor = self.rule.day_end_us(fire) - 1
-                continue
-            cursor = max(after_us, self.rule.day_start_us(landing) - 1)
-            moved = self._first_moved(day, landing, after_us)
-            if moved is not None:
-                regular = self.raw.next_us(cursor)
-                return moved if regular is None else min(moved, regular)
+    def landing_of(self, day: int) -> int | None:
+        """Where fires of an excluded day go: nowhere."""
+        del day
         return None
-
-    def origin_day(self, fire_us: int) -> int | None:
-        """The latest excluded day from which this fire was moved; None for a fire of the day itself."""
-        landing = self.rule.day_of(fire_us)
-        if self.raw.next_us(fire_us - 1) == fire_us:
-            return None
-        for day in range(landing - 1, self.rule.first_of_run(landing) - 1, -1):
-            if self._first_moved_from(day, landing, fire_us - 1) == fire_us:
-                return day
-        return None
-
-    def _run_before(self, instant_us: int) -> int:
-        """The start of the excluded days whose fires land on the instant's day or, if that is excluded, after it."""
-        return self.rule.day_start_us(self.rule.first_of_run(self.rule.day_of(instant_us)))
-
-    def _first_moved(self, first_day: int, landing: int, after_us: int) -> int | None:
-        moved = (self._first_moved_from(day, landing, after_us) for day in range(first_day, landing))
-        return min((fire for fire in moved if fire is not None), default=None)
-
-    def _first_moved_from(self, day: int, landing: int, after_us: int) -> int | None:
-        """The first fire after `after_us` among those of `day` moved to `landing`."""
-        zone = self.rule.zone
-        reached = zone.local(after_us // SECOND_US) - landing * DAY_SECONDS
-        if reached >= DAY_SECONDS:
-            return None
-        begin = day * DAY_SECONDS + max(reached, 0)
-        fire = self.raw.next_us(zone.instant(begin) * SECOND_US - 1)
-        for _ in range(REPEATS_MAX):
-            if fire is None or self.rule.day_of(fire) != day:
-                return None
-            moved = self._moved(fire, day, landing)
-            if moved > after_us:
-                return moved
-            fire = self.raw.next_us(fire)
-        return None
-
-    def _moved(self, fire_us: int, day: int, landing: int) -> int:
-        second, rest_us = divmod(fire_us, SECOND_US)
-        local = self.rule.zone.local(second) + (landing - day) * DAY_SECONDS
-        return self.rule.zone.instant(local) * SECOND_US + rest_us
-
-
-CalendarSource: TypeAlias = SkippingSource | MovingSource

@@ -8,16 +8,18 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
-from rota.core.occurrences.calendars import CalendarSource, MovingSource, SkippingSource, day_rule_of
+from rota.core.occurrences.calendars import DayRule, HoursSource, SkippingSource, day_rule_of
 from rota.core.occurrences.instants import SECOND_US, to_datetime, to_microseconds
 from rota.core.occurrences.matching import matcher_of
+from rota.core.occurrences.moving import BackwardSource, CalendarSource, ForwardSource
 from rota.core.occurrences.sources import AtSource, CronSource, IntervalSource, Source
 from rota.core.occurrences.syntax import may_use_hash, parse_cron
 from rota.core.occurrences.timeline import timeline_of
 from rota.core.occurrences.validation import validate_trigger
 from rota.core.occurrences.zones import zone_of
+from rota.domain.calendar import NamedCalendar
 from rota.domain.errors import invalid_input
-from rota.domain.triggers import CronTrigger, IntervalTrigger, Trigger
+from rota.domain.triggers import Calendar, CronTrigger, IntervalTrigger, Trigger
 
 BETWEEN_MAX: Final = 100_000
 """The most that `between` returns at once, whatever its limit."""
@@ -25,6 +27,7 @@ BETWEEN_MAX: Final = 100_000
 
 CRONS_CACHED_MAX: Final = 8_192
 INTERVALS_CACHED_MAX: Final = 1_024
+RULES_CACHED_MAX: Final = 1_024
 
 
 class Occurrences:
@@ -43,6 +46,8 @@ class Occurrences:
         self._start_us = None if trigger.start_at is None else to_microseconds(trigger.start_at)
         self.end_us = None if trigger.end_at is None else to_microseconds(trigger.end_at)
         self._whole: Source = calendar or raw
+        if calendar is not None and calendar.rule.has_hours:
+            self._whole = HoursSource(calendar, calendar.rule)
         bounded = self._start_us is not None or self.end_us is not None
         self._next_us = self._next_bounded if bounded else self._whole.next_us
 
@@ -76,29 +81,33 @@ class Occurrences:
         return None if fire is None or (self.end_us is not None and fire > self.end_us) else fire
 
 
-def compile_trigger(trigger: Trigger, *, hash_key: str, anchor: datetime) -> Occurrences:
-    """`hash_key` places every `H`; `anchor`, the schedule's creation, is where an interval without start counts from.
+def compile_trigger(
+    trigger: Trigger, *, hash_key: str, anchor: datetime, calendars: tuple[NamedCalendar, ...] = ()
+) -> Occurrences:
+    """`hash_key` places every `H`; `anchor`, the schedule's creation, is where an interval without start counts from;
+    `calendars` are those that the trigger names.
 
-    Raises CronSyntaxError for an expression that cannot be read, else the invalid input that `validate_trigger` finds.
+    Raises CronSyntaxError for an expression that cannot be read, else the invalid input that `validate_trigger` finds,
+    or that of a calendar that is not among `calendars`.
     """
     if isinstance(trigger, CronTrigger):
-        return _compile_cron(trigger, hash_key if may_use_hash(trigger.expression) else "")
+        return _compile_cron(trigger, hash_key if may_use_hash(trigger.expression) else "", calendars)
     if isinstance(trigger, IntervalTrigger):
         raw = _interval_source(trigger, _every_us(trigger), anchor)
-        return Occurrences(trigger, raw, _calendar_source(trigger, raw))
+        return Occurrences(trigger, *_on_calendar(trigger, raw, calendars))
     _refuse_problems(trigger)
     raw = AtSource(to_microseconds(trigger.at))
-    return Occurrences(trigger, raw, _calendar_source(trigger, raw))
+    return Occurrences(trigger, *_on_calendar(trigger, raw, calendars))
 
 
 @lru_cache(maxsize=CRONS_CACHED_MAX)
-def _compile_cron(trigger: CronTrigger, hash_key: str) -> Occurrences:
+def _compile_cron(trigger: CronTrigger, hash_key: str, calendars: tuple[NamedCalendar, ...]) -> Occurrences:
     spec = parse_cron(trigger.expression, hash_key)
     _refuse_problems(trigger)
     gap, overlap_hour = trigger.gap, trigger.overlap_hour
     timeline = timeline_of(trigger.timezone, gap, overlap_hour, wildcard=spec.wildcard)
     raw = CronSource(matcher_of(spec), zone_of(trigger.timezone), timeline, gap=gap, overlap_hour=overlap_hour)
-    return Occurrences(trigger, raw, _calendar_source(trigger, raw))
+    return Occurrences(trigger, *_on_calendar(trigger, raw, calendars))
 
 
 def _refuse_problems(trigger: Trigger) -> None:
@@ -120,9 +129,23 @@ def _interval_source(trigger: IntervalTrigger, every_us: int, anchor: datetime) 
     return IntervalSource(to_microseconds(trigger.start_at), every_us)
 
 
-def _calendar_source(trigger: Trigger, raw: Source) -> CalendarSource | None:
+def _on_calendar(
+    trigger: Trigger, raw: Source, named: tuple[NamedCalendar, ...]
+) -> tuple[Source, CalendarSource | None]:
+    """The trigger's own times, and what its calendar leaves of them."""
     calendar = trigger.calendar
     if calendar is None:
-        return None
-    rule = day_rule_of(calendar, trigger.timezone if isinstance(trigger, CronTrigger) else "UTC")
-    return SkippingSource(raw, rule) if calendar.on_excluded == "skip" else MovingSource(raw, rule)
+        return raw, None
+    rule = _rule_of(calendar, trigger.timezone if isinstance(trigger, CronTrigger) else "UTC", named)
+    match calendar.on_excluded:
+        case "skip":
+            return raw, SkippingSource(raw, rule)
+        case "next_business_day":
+            return raw, ForwardSource(raw, rule)
+        case "previous_business_day":
+            return raw, BackwardSource(raw, rule)
+
+
+@lru_cache(maxsize=RULES_CACHED_MAX)
+def _rule_of(calendar: Calendar, zone: str, named: tuple[NamedCalendar, ...]) -> DayRule:
+    return day_rule_of(calendar, zone, named)

@@ -5,14 +5,16 @@ from typing import Final
 
 from msgspec import Struct
 
-from rota.core.occurrences.calendars import CalendarSource, MovingSource
+from rota.core.occurrences.calendars import SkippingSource
 from rota.core.occurrences.compiled import Occurrences
 from rota.core.occurrences.explaining import clock_note, clock_skips
 from rota.core.occurrences.instants import DAY_US, HORIZON_US, SECOND_US, date_of, to_datetime, to_microseconds
+from rota.core.occurrences.moving import CalendarSource
 from rota.core.occurrences.sources import CronSource
 
 PREVIEW_FIRES_MAX: Final = 1_000
 SKIPS_BETWEEN_FIRES_MAX: Final = 400
+HOURS_EXPLAINED_MAX: Final = 1_000
 SILENCE_EXPLAINED_US: Final = 366 * 5 * DAY_US
 """Where nothing is to come, skips are still looked for this far ahead."""
 
@@ -59,6 +61,8 @@ def _skips(occurrences: Occurrences, after_us: int, until_us: int) -> list[Previ
                 break
     if occurrences.calendar is not None:
         skips += _calendar_skips(occurrences.calendar, after_us, until_us)
+        if occurrences.calendar.rule.has_hours:
+            skips += _hour_skips(occurrences.calendar, after_us, until_us)
     inside = sorted(skip for skip in skips if occurrences.within_bounds(skip[0]))
     return [PreviewItem(to_datetime(at), fires=False, note=note) for at, note in inside[:SKIPS_BETWEEN_FIRES_MAX]]
 
@@ -76,13 +80,27 @@ def _calendar_skips(calendar: CalendarSource, after_us: int, until_us: int) -> l
     return skips
 
 
+def _hour_skips(calendar: CalendarSource, after_us: int, until_us: int) -> list[tuple[int, str]]:
+    """The first fire of each stretch of excluded hours, on days that are not excluded."""
+    skips: list[tuple[int, str]] = []
+    fire = calendar.next_us(after_us)
+    for _ in range(HOURS_EXPLAINED_MAX):
+        if fire is None or fire > until_us:
+            break
+        refusal = calendar.rule.hour_refusal(fire)
+        if refusal is not None:
+            skips.append((fire, f"{date_of(calendar.rule.day_of(fire)).isoformat()}: {refusal}; not fired"))
+        fire = calendar.next_us(calendar.rule.hours_change_us(fire) - 1)
+    return skips
+
+
 def _consequence(calendar: CalendarSource, day: int) -> str:
-    landing = calendar.rule.next_allowed(day) if isinstance(calendar, MovingSource) else None
+    landing = calendar.landing_of(day)
     return "; not fired" if landing is None else f"; fires on {date_of(landing).isoformat()} instead"
 
 
 def _note(occurrences: Occurrences, fire_us: int) -> str | None:
-    if isinstance(occurrences.calendar, MovingSource):
+    if occurrences.calendar is not None and not isinstance(occurrences.calendar, SkippingSource):
         origin = occurrences.calendar.origin_day(fire_us)
         if origin is not None:
             refusal = occurrences.calendar.rule.refusal(origin)

@@ -33,6 +33,7 @@ MOVED_EVERY_SECONDS_MIN: Final = 1.0
 JITTER_SECONDS_MAX: Final = 86_400.0
 FIRES_MAX_LIMIT: Final = 1_000_000_000
 CALENDAR_DATES_MAX: Final = 1_000
+CALENDARS_NAMED_MAX: Final = 10
 
 _MONTH_DAY: Final = re.compile(r"(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
 _SHORT_MONTHS: Final = {"02-30", "02-31", "04-31", "06-31", "09-31", "11-31"}
@@ -83,7 +84,7 @@ def _interval_problems(trigger: IntervalTrigger) -> Iterator[FieldProblem]:
         yield FieldProblem(
             "jitter_seconds", "is longer than every_seconds, so runs would change places", f"use at most {every:g}"
         )
-    moves = trigger.calendar is not None and trigger.calendar.on_excluded == "next_allowed_day"
+    moves = trigger.calendar is not None and trigger.calendar.on_excluded != "skip"
     if moves and every < MOVED_EVERY_SECONDS_MIN:
         yield FieldProblem(
             "calendar.on_excluded",
@@ -150,6 +151,9 @@ def _calendar_problems(calendar: Calendar) -> Iterator[FieldProblem]:
     yield from _choice_problems("on_excluded", calendar.on_excluded, get_args(OnExcluded))
     for place, name in enumerate(calendar.weekdays):
         yield from _choice_problems(f"weekdays[{place}]", name, get_args(Weekday))
+    for name, given in (("exclude", calendar.exclude), ("only_on", calendar.only_on)):
+        if len(given) > CALENDARS_NAMED_MAX:
+            yield FieldProblem(name, f"names {len(given)} calendars", f"use at most {CALENDARS_NAMED_MAX}")
     lists = (
         ("exclude_dates", len(calendar.exclude_dates)),
         ("exclude_annual", len(calendar.exclude_annual)),

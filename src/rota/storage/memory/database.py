@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from rota.domain.calendar import CalendarRecord
 from rota.domain.event import EventDraft
 from rota.domain.ids import ScheduleId, TenantId, TokenId
 from rota.domain.schedule import Schedule
@@ -56,6 +57,9 @@ class MemoryDatabase:
     tenants: dict[TenantId, Tenant] = field(default_factory=dict[TenantId, Tenant])
     tokens: dict[TokenId, StoredToken] = field(default_factory=dict[TokenId, StoredToken])
     schedules: dict[ScheduleId, Schedule] = field(default_factory=dict[ScheduleId, Schedule])
+    calendars: dict[tuple[TenantId, str], CalendarRecord] = field(
+        default_factory=dict[tuple[TenantId, str], CalendarRecord]
+    )
     events: list[StoredEvent] = field(default_factory=list[StoredEvent])
     audit: list[StoredAudit] = field(default_factory=list[StoredAudit])
     runs_state: RunTables = field(default_factory=RunTables)

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import structs
 
+from rota.domain.calendar import CALENDAR_SCHEDULES_MAX
 from rota.domain.errors import Bug, not_found
 from rota.domain.ids import ScheduleId, TenantId
 from rota.domain.page import Page, PageRequest
 from rota.domain.schedule import Schedule, TriggerState
 from rota.ports.schedule_store import ScheduleChange, ScheduleFilter
+from rota.storage.calendar_refusals import named_by, refuse_outdated, too_many_users
 from rota.storage.event_drafts import drafts_of_tenant
 from rota.storage.memory.database import MemoryDatabase
 from rota.storage.memory.paging import counted_page_of
@@ -31,6 +33,7 @@ class MemoryScheduleStore:
         open_tenant(self._database, tenant_id)
         self._refuse_taken_names(tenant_id, schedules)
         self._refuse_known_ids(schedules)
+        self._refuse_outdated_calendars(tenant_id, schedules)
         self._database.record_events(events)
         self._database.record_audit(tenant_id, change.audit)
         self._database.schedules.update({schedule.id: schedule for schedule in schedules})
@@ -60,6 +63,7 @@ class MemoryScheduleStore:
         ):
             raise names_taken(1, [(0, schedule.name)])
         self._refuse_foreign_triggers(schedule)
+        self._refuse_outdated_calendars(schedule.tenant_id, (schedule,))
         saved = structs.replace(
             schedule,
             version=expected_version + 1,
@@ -94,6 +98,16 @@ class MemoryScheduleStore:
             raise Bug(ID_GIVEN_TWICE)
         for schedule in schedules:
             self._refuse_foreign_triggers(schedule)
+
+    def _refuse_outdated_calendars(self, tenant_id: TenantId, schedules: Sequence[Schedule]) -> None:
+        used = named_by(schedules)
+        stored = [self._database.calendars.get((tenant_id, name)) for name in used]
+        refuse_outdated(tuple(used.values()), [one.named for one in stored if one is not None])
+        for name in used:
+            others = (one for one in self._database.schedules.values() if one.tenant_id == tenant_id)
+            users = {one.id for one in (*others, *schedules) if name in named_by((one,))}
+            if len(users) > CALENDAR_SCHEDULES_MAX:
+                raise too_many_users(name)
 
     def _refuse_foreign_triggers(self, schedule: Schedule) -> None:
         given = {trigger.id for trigger in schedule.triggers}

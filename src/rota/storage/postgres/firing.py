@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
+from rota.domain.calendar import NamedCalendar
 from rota.domain.errors import Bug, Stale, Unavailable
 from rota.domain.firing import FIRED_BY, DueBatch, DuePosition, DueTrigger, TriggerAdvance, UnreadableTrigger
 from rota.domain.lease import Fence
@@ -33,8 +34,10 @@ _APPLY_ADVANCES = query("triggers/apply_advances")
 
 SPECS_REMEMBERED_MAX = 8_192
 POLICIES_REMEMBERED_MAX = 1_024
+CALENDARS_REMEMBERED_MAX = 256
 
 _SPEC: msgspec.json.Decoder[Trigger] = msgspec.json.Decoder(Trigger)
+_CALENDARS: msgspec.json.Decoder[tuple[NamedCalendar, ...]] = msgspec.json.Decoder(tuple[NamedCalendar, ...])
 _POLICIES: msgspec.json.Decoder[Policies] = msgspec.json.Decoder(Policies)
 
 
@@ -122,14 +125,25 @@ class PostgresFiringStore:
 
 def _due_trigger(row: Row) -> DueTrigger | UnreadableTrigger:
     """Columns by their places: by name they cost twice as much, and there are many rows."""
-    _, trigger_id, tenant_id, schedule_id, spec, anchor_at, next_at, through, count, version, name, *rest = row.values()
+    _, trigger_id, tenant_id, schedule_id, spec, anchor_at, next_at, through, count, calendars, version, name, *rest = (
+        row.values()
+    )
     policies, queued_count, running_count = rest
     try:
-        state = TriggerState(trigger_id, _spec_of(spec), anchor_at, next_at, through, count)
+        state = TriggerState(trigger_id, _spec_of(spec), anchor_at, next_at, through, count, _calendars_of(calendars))
         decoded = _policies_of(policies)
     except msgspec.DecodeError as wrong:
         return UnreadableTrigger(tenant_id, schedule_id, trigger_id, str(wrong))
     return DueTrigger(tenant_id, schedule_id, version, name, state, decoded, queued_count, running_count)
+
+
+def _calendars_of(text: str | None) -> tuple[NamedCalendar, ...]:
+    return () if text is None else _named_calendars(text)
+
+
+@lru_cache(maxsize=CALENDARS_REMEMBERED_MAX)
+def _named_calendars(text: str) -> tuple[NamedCalendar, ...]:
+    return _CALENDARS.decode(text)
 
 
 @lru_cache(maxsize=SPECS_REMEMBERED_MAX)

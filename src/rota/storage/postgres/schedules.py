@@ -1,8 +1,8 @@
 """Schedules of one tenant, through the api login: reading, and compare-and-swap writing with events and audit.
 
-Lock order: the schedule's row, then its triggers'. The leader shares the schedule's lock while it fires and passes over
-a schedule that is being changed; a change that comes while it fires waits, and keeps the progress that it made, also
-where the change was decided before (`replace_triggers`).
+Lock order: the calendars that it names, the schedule's row, then its triggers'. The leader shares the schedule's lock
+while it fires and passes over a schedule that is being changed; a change that comes while it fires waits, and keeps the
+progress that it made, also where the change was decided before (`replace_triggers`).
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,7 @@ from rota.ports.schedule_store import ScheduleChange, ScheduleFilter
 from rota.storage.event_drafts import drafts_of_tenant
 from rota.storage.page_cursor import decode_counted_cursor, is_uuid
 from rota.storage.postgres.audit import insert_audit
+from rota.storage.postgres.calendar_uses import hold_calendars, replace_uses
 from rota.storage.postgres.connections import tenant_transaction, transaction
 from rota.storage.postgres.driver import Connection, Pool, Row
 from rota.storage.postgres.events import insert_events
@@ -64,9 +65,12 @@ class PostgresScheduleStore:
             raise Bug(f"a schedule of another tenant among those of {tenant_id!r}")
         with refusing_unstorable_text():
             async with tenant_transaction(self._pool, tenant_id) as connection:
+                uses_calendars = await hold_calendars(connection, tenant_id, schedules)
                 stored = await _insert(connection, tenant_id, schedules)
                 await refuse_revoked_tenant(connection, tenant_id)
                 _refuse_names_not_stored(schedules, stored)
+                if uses_calendars:
+                    await replace_uses(connection, tenant_id, schedules)
                 await insert_events(connection, events)
                 await insert_audit(connection, tenant_id, change.audit)
 
@@ -109,8 +113,11 @@ class PostgresScheduleStore:
             raise not_found("schedule", schedule.id)
         with refusing_unstorable_text():
             async with tenant_transaction(self._pool, tenant_id) as connection:
-                was_enabled = await _lock(connection, schedule, expected_version)
-                await _save_locked(connection, schedule, was_enabled=was_enabled)
+                uses_calendars = await hold_calendars(connection, tenant_id, (schedule,))
+                before = await _lock(connection, schedule, expected_version)
+                await _save_locked(connection, schedule, was_enabled=before["enabled"])
+                if uses_calendars or before["uses_calendars"]:
+                    await replace_uses(connection, tenant_id, (schedule,))
                 await insert_events(connection, events)
                 await insert_audit(connection, tenant_id, change.audit)
                 return await _read(connection, tenant_id, schedule.id)
@@ -144,8 +151,8 @@ async def _read(connection: Connection, tenant_id: TenantId, schedule_id: Schedu
     return _schedule(row)
 
 
-async def _lock(connection: Connection, schedule: Schedule, expected_version: int) -> bool:
-    """Whether the schedule is enabled, with its row locked at the expected version."""
+async def _lock(connection: Connection, schedule: Schedule, expected_version: int) -> Row:
+    """Whether the schedule is enabled and uses calendars, with its row locked at the expected version."""
     row = await connection.fetchrow(_LOCK_SCHEDULE, schedule.tenant_id, schedule.id)
     if row is None:
         raise not_found("schedule", schedule.id)
@@ -153,7 +160,7 @@ async def _lock(connection: Connection, schedule: Schedule, expected_version: in
         raise tenant_revoked(schedule.tenant_id)
     if row["version"] != expected_version:
         raise version_mismatch(expected_version, row["version"])
-    return bool(row["enabled"])
+    return row
 
 
 async def _save_locked(connection: Connection, schedule: Schedule, *, was_enabled: bool) -> None:

@@ -7,7 +7,8 @@ SELECT s.id, s.tenant_id, s.name, s.version, s.enabled, s.needs_intervention, s.
  CROSS JOIN LATERAL (
        SELECT jsonb_agg(jsonb_build_object(
                   'id', t.id, 'spec', t.spec, 'anchor_at', t.anchor_at, 'next_fire_at', t.next_fire_at,
-                  'fired_through', t.fired_through, 'fires_count', t.fires_count) ORDER BY t.position)::text AS triggers
+                  'fired_through', t.fired_through, 'fires_count', t.fires_count,
+                  'calendars', coalesce(t.calendars, '[]')) ORDER BY t.position)::text AS triggers
          FROM scheduler.triggers t
         WHERE t.tenant_id = $1 AND t.schedule_id = s.id) t
  WHERE s.tenant_id = $1 AND s.name = $2 AND s.deleted_at IS NULL

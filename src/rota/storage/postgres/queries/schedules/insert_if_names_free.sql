@@ -19,13 +19,14 @@ WITH given AS MATERIALIZED (
     RETURNING id
 ), with_triggers AS (
     INSERT INTO scheduler.triggers (
-           id, schedule_id, tenant_id, position, spec, anchor_at, next_fire_at, fired_through, fires_count)
-    SELECT t.id, g.id, $1, t.position, t.spec, t.anchor_at, t.next_fire_at, t.fired_through, t.fires_count
+           id, schedule_id, tenant_id, position, spec, anchor_at, next_fire_at, fired_through, fires_count, calendars)
+    SELECT t.id, g.id, $1, t.position, t.spec, t.anchor_at, t.next_fire_at, t.fired_through, t.fires_count,
+           CASE WHEN json_array_length(t.calendars) > 0 THEN t.calendars END
       FROM given g
       JOIN stored s ON s.id = g.id
      CROSS JOIN LATERAL ROWS FROM (json_to_recordset(g.triggers) AS (
            id uuid, spec jsonb, anchor_at timestamptz, next_fire_at timestamptz, fired_through timestamptz,
-           fires_count bigint)) WITH ORDINALITY
-           AS t (id, spec, anchor_at, next_fire_at, fired_through, fires_count, position)
+           fires_count bigint, calendars json)) WITH ORDINALITY
+           AS t (id, spec, anchor_at, next_fire_at, fired_through, fires_count, calendars, position)
 )
 SELECT id FROM stored

@@ -8,7 +8,7 @@ SELECT c.now, d.*, n.queued_count, n.running_count
   FROM clock c
   LEFT JOIN LATERAL (
        SELECT t.id::text AS trigger_id, t.tenant_id, t.schedule_id::text AS schedule_id, t.spec::text AS spec,
-              t.anchor_at, t.next_fire_at, t.fired_through, t.fires_count,
+              t.anchor_at, t.next_fire_at, t.fired_through, t.fires_count, t.calendars::text AS calendars,
               s.version, s.name, s.policies::text AS policies
          FROM scheduler.triggers t
         CROSS JOIN LATERAL (
