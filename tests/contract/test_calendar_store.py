@@ -185,3 +185,23 @@ async def test_what_the_leader_planned_by_the_old_calendar_is_refused_after_the_
     assert (result.runs_created, result.advanced, result.refused) == (0, 0, 1)
     stored = await stores.schedules.get(ACME, user.id)
     assert stored.next_fire_at == datetime(2026, 3, 4, 9, tzinfo=UTC)
+
+
+async def test_a_next_time_by_the_old_calendar_is_refused_where_the_due_one_stays(
+    calendars: CalendarStore, runs: RunStores
+) -> None:
+    stores = runs.base
+    await calendars.create_if_free(*NAME, MARCH_2, AUDIT)
+    user = daily("user", MARCH_2)
+    await stores.schedules.insert_many(ACME, (user,), change())
+    await stores.clock.set(datetime(2026, 3, 3, 9, 0, 1, tzinfo=UTC))
+    await runs.leases.acquire_if_free("firing", "leader", 60)
+    outdated = plan_firing(await runs.firing.due_triggers(10))
+
+    await calendars.change(NAME, CalendarDays(dates=(date(2026, 3, 2), date(2026, 3, 4))), None, replan, AUDIT)
+    fence = Fence("firing", Epoch(1), "leader")
+    refused = await runs.firing.apply(fence, outdated)
+    fired = await runs.firing.apply(fence, plan_firing(await runs.firing.due_triggers(10)))
+
+    assert (refused.refused, refused.runs_created, fired.runs_created) == (1, 0, 1)
+    assert (await stores.schedules.get(ACME, user.id)).next_fire_at == datetime(2026, 3, 5, 9, tzinfo=UTC)

@@ -58,6 +58,8 @@ WRONG: dict[type[Struct], dict[str, list[object]]] = {
         "include_dates": [["x"], 7],
         "timezone": ["Mars/Base"],
         "on_excluded": ["cry"],
+        "exclude": ["holidays", ["no-such-calendar"]],
+        "only_on": [7, ["no-such-calendar"]],
     },
     Policies: {
         "overlap": ["maybe"],
