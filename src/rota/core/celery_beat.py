@@ -186,7 +186,7 @@ def _is_given(value: object) -> bool:
 def _decoded(fields: Fields, name: str, kind: type[Any], default: str) -> Any:  # noqa: ANN401 - JSON
     try:
         value = msgspec.json.decode(str(fields.get(name) or default))
-    except msgspec.DecodeError as wrong:
+    except (msgspec.DecodeError, UnicodeEncodeError) as wrong:
         raise Refused(name, f"are no JSON: {wrong}", "mend the periodic task, and dump it again") from wrong
     if not isinstance(value, kind):
         raise Refused(name, f"are no JSON {kind.__name__}", "mend the periodic task, and dump it again")
