@@ -69,6 +69,7 @@ def test_what_has_no_counterpart_is_told() -> None:
         ({"crontab": 7}, "crontab", "not in the file"),
         ({}, "schedule", "no schedule"),
         ({"interval": 1, "args": "{"}, "args", "no JSON"),
+        ({"interval": 1, "args": "\ud800"}, "args", "no JSON"),
         ({"interval": 1, "args": "{}"}, "args", "no JSON list"),
         ({"interval": 1, "task": "celery.backend_cleanup"}, "task", "housekeeping"),
         ({"interval": 1, "task": "not a name"}, "target.task", "right form"),
