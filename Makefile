@@ -61,6 +61,10 @@ chaos: deps .venv/.dev ## kill servers and workers at random for SECONDS=60 and 
 gates: deps .venv/.dev ## the acceptance suites only: architecture, property, e2e
 	@$(PYTEST) $(wildcard tests/architecture tests/property tests/e2e)
 
+.PHONY: planted
+planted: deps .venv/.dev ## plant each known defect into a copy and prove that its tests fail (DEFECTS="T1 T13")
+	@$(BIN)/python -m tests.planted $(DEFECTS)
+
 .PHONY: verification-report
 verification-report: deps .venv/.dev ## run the suites that prove the store and write verification/report.md
 	@$(BIN)/python -m scripts.verification_report --jobs $(JOBS)
