@@ -84,10 +84,16 @@ def create_run(
     queue: Annotated[str | None, typer.Option(help="default: default")] = None,
     key: Annotated[str | None, typer.Option("--idempotency-key", help="a repeated key makes no second run")] = None,
     delay: Annotated[float | None, typer.Option("--delay-seconds", min=0, help="not before so many seconds")] = None,
+    due_at: Annotated[str | None, typer.Option(help="not before this time, as 2026-03-29T02:00:00Z")] = None,
+    unique: Annotated[
+        str | None, typer.Option(help="""a JSON object: no second run beside an alike one, e.g. '{"scope": "task"}'""")
+    ] = None,
 ) -> None:
     """Enqueue a run of a task."""
     body: dict[str, Any] = {"task": task, "args": _json_object("--args", args)}
-    optional = {"queue": queue, "idempotency_key": key, "delay_seconds": delay}
+    optional = {"queue": queue, "idempotency_key": key, "delay_seconds": delay, "due_at": due_at}
+    if unique is not None:
+        optional["unique"] = _json_object("--unique", unique)
     body |= {name: value for name, value in optional.items() if value is not None}
     _show(session, session.client.call("POST", "/runs", body=body).body)
 

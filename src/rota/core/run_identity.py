@@ -27,6 +27,11 @@ def idempotency_key(tenant_id: TenantId, scope: str, key: str) -> str:
     return _key(b"rota.idem", tenant_id, scope, key)
 
 
+def unique_key(tenant_id: TenantId, scope: str, *parts: str) -> str:
+    """The key that a tenant's runs share which are alike in `scope`: see `rota.domain.uniqueness`."""
+    return _key(b"rota.uniq", tenant_id, scope, *parts)
+
+
 def _key(domain: bytes, *parts: str) -> str:
     pieces: list[bytes] = []
     for part in parts:

@@ -5,6 +5,7 @@ names the field as the caller wrote it, what is wrong, and the remedy. Nothing h
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from rota.core.field_rules import (
     KEY_RULE,
@@ -19,6 +20,7 @@ from rota.core.field_rules import (
 from rota.core.occurrences import validate_trigger
 from rota.core.policy_validation import priority_problems, queue_problems, validate_policies, validate_run_policy
 from rota.core.target_validation import validate_target
+from rota.core.uniqueness import unique_problems
 from rota.domain.errors import invalid_input
 from rota.domain.problems import FieldProblem
 from rota.domain.run import RunDraft
@@ -28,6 +30,8 @@ DESCRIPTION_RULE = TextRule(4_000, NAME_RULE.pattern, "no space at its beginning
 LABELS_MAX = 64
 TRIGGERS_MAX = 20
 DELAY_SECONDS_MAX = 366 * 86_400.0
+DUE_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+DUE_END = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def validate_draft(draft: ScheduleDraft) -> tuple[FieldProblem, ...]:
@@ -96,7 +100,21 @@ def _run_draft_problems(draft: RunDraft) -> Iterator[FieldProblem]:
     yield from queue_problems("queue", draft.queue)
     yield from priority_problems("priority", draft.priority)
     yield from number_problems("delay_seconds", draft.delay_seconds, 0, DELAY_SECONDS_MAX, "seconds")
+    if draft.due_at is not None:
+        yield from _due_at_problems(draft.due_at, draft.delay_seconds)
+    if draft.unique is not None:
+        yield from under("unique", unique_problems(draft.unique))
     if draft.idempotency_key is not None:
         yield from text_problems("idempotency_key", draft.idempotency_key, KEY_RULE)
     if draft.fire_at is not None and draft.fire_at.utcoffset() is None:
         yield FieldProblem("fire_at", "has no UTC offset, so it names no instant", "end it with 'Z' or an offset")
+
+
+def _due_at_problems(due_at: datetime, delay_seconds: float) -> Iterator[FieldProblem]:
+    if due_at.utcoffset() is None:
+        yield FieldProblem("due_at", "has no UTC offset, so it names no instant", "end it with 'Z' or an offset")
+    elif not DUE_FIRST <= due_at < DUE_END:
+        remedy = f"use a time within the years {DUE_FIRST.year} to {DUE_END.year - 1}"
+        yield FieldProblem("due_at", "is too far away", remedy)
+    elif delay_seconds:
+        yield FieldProblem("due_at", "stands beside delay_seconds", "give one of the two")

@@ -13,6 +13,7 @@ from rota.domain.ids import AttemptToken, RunId, ScheduleId, TenantId, TriggerId
 from rota.domain.lifecycle import Lifecycle, Transition
 from rota.domain.policies import RunPolicy
 from rota.domain.targets import HandedTarget, Target
+from rota.domain.uniqueness import Unique
 
 RunState: TypeAlias = Literal["scheduled", "queued", "running", "succeeded", "failed", "cancelled", "skipped"]
 AttemptOutcome: TypeAlias = Literal["succeeded", "failed", "timed_out", "lost", "cancelled"]
@@ -63,7 +64,8 @@ class RunDraft(Struct, frozen=True):
     """A run that a caller asks for. The store gives it its id and its clock times.
 
     `key` is the 16-byte identity (hex) under which the run is unique, or None: see `core.run_identity`. `followers` are
-    told when it has ended: see `rota.ports.run_ends`.
+    told when it has ended: see `rota.ports.run_ends`. It is due at `due_at` where that is given, else after its delay.
+    `unique_key` is what alike runs share: see `core.uniqueness`.
     """
 
     tenant_id: TenantId
@@ -82,6 +84,9 @@ class RunDraft(Struct, frozen=True):
     retry_of: RunId | None = None
     created_by: str = ""
     followers: tuple[str, ...] = ()
+    due_at: datetime | None = None
+    unique: Unique | None = None
+    unique_key: str | None = None
 
     @property
     def is_serial(self) -> bool:

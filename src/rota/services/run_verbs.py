@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace as changed
 
 from rota.core.run_identity import idempotency_key
+from rota.core.uniqueness import unique_key_of
 from rota.core.validation import validate_run_draft
 from rota.domain.errors import DomainError, invalid_input
 from rota.domain.ids import RunId, ScheduleId
@@ -170,13 +171,18 @@ def _require_valid(drafts: Sequence[RunDraft]) -> None:
 
 
 def _keyed(actor: Actor, draft: RunDraft, scope: str) -> RunDraft:
-    if draft.idempotency_key is None:
-        return draft
-    return changed(draft, key=idempotency_key(actor.tenant_id, scope, draft.idempotency_key))
+    if draft.idempotency_key is not None:
+        draft = changed(draft, key=idempotency_key(actor.tenant_id, scope, draft.idempotency_key))
+    if draft.unique is not None:
+        draft = changed(draft, unique_key=unique_key_of(actor.tenant_id, draft.unique, draft.target))
+    return draft
 
 
 def _fingerprint(draft: RunDraft) -> bytes:
-    return fingerprint_of((draft.target, draft.policy, draft.queue, draft.priority, draft.delay_seconds))
+    asked: list[object] = [draft.target, draft.policy, draft.queue, draft.priority, draft.delay_seconds]
+    if draft.due_at is not None or draft.unique is not None:
+        asked += [draft.due_at, draft.unique]  # behind what earlier versions digested, and only where it is said
+    return fingerprint_of(asked)
 
 
 def _triggered(actor: Actor, schedule: Schedule, request: TriggerRequest, key: str | None) -> RunDraft:

@@ -13,6 +13,7 @@ from rota.domain.policies import RunPolicy
 from rota.domain.problems import FieldProblem
 from rota.domain.run import Enqueued, Run, RunDraft, RunState
 from rota.domain.targets import Target, TaskTarget
+from rota.domain.uniqueness import Unique
 from rota.ports.run_store import RunFilter
 from rota.services.acting import Actor
 
@@ -32,7 +33,9 @@ class RunRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     queue: str = "default"
     priority: int = 0
     delay_seconds: float = 0.0
+    due_at: datetime | None = None
     idempotency_key: str | None = None
+    unique: Unique | None = None
     policy: RunPolicy = field(default_factory=RunPolicy)
 
 
@@ -74,6 +77,8 @@ def draft_of(request: RunRequest, actor: Actor) -> RunDraft:
         queue=request.queue,
         priority=request.priority,
         delay_seconds=request.delay_seconds,
+        due_at=request.due_at,
+        unique=request.unique,
         idempotency_key=request.idempotency_key,
         created_by=actor.label,
     )

@@ -1,12 +1,15 @@
 """New runs in memory: the oracle of `rota.storage.postgres.run_intake`."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from rota.core.uniqueness import Holder, plan_unique, without_uniqueness
 from rota.domain.errors import Bug
 from rota.domain.ids import RunId, TenantId
 from rota.domain.run import Enqueued, RunDraft
 from rota.domain.tenancy import AuditEntry
 from rota.storage.memory.database import MemoryDatabase
+from rota.storage.memory.run_tables import RunTables
 
 
 class MemoryRunIntake:
@@ -18,7 +21,30 @@ class MemoryRunIntake:
     async def enqueue(self, tenant_id: TenantId, drafts: Sequence[RunDraft], audit: AuditEntry) -> tuple[Enqueued, ...]:
         if not drafts:
             return ()
-        return store_drafts(self._database, tenant_id, drafts, audit)
+        return _store_unique(self._database, tenant_id, drafts, audit)
+
+
+def _store_unique(
+    database: MemoryDatabase, tenant_id: TenantId, drafts: Sequence[RunDraft], audit: AuditEntry
+) -> tuple[Enqueued, ...]:
+    runs, now = database.runs_state, database.now()
+    holders = {key: _holder(runs, run_id, taken_at) for key, (run_id, taken_at) in runs.unique_keys.items()}
+    plan = plan_unique(without_uniqueness(drafts, runs.keys), holders, now)
+    kept = [drafts[place] for place in plan.kept]
+    made = store_drafts(database, tenant_id, kept, audit) if kept else ()
+    answers = dict(zip(plan.kept, made, strict=True))
+    for draft, answer in zip(kept, made, strict=True):
+        if draft.unique_key is not None and answer.created:
+            runs.unique_keys[draft.unique_key] = (answer.run_id, now)
+    answers |= {place: Enqueued(run_id, created=False) for place, run_id in plan.existing.items()}
+    answers |= {place: Enqueued(answers[first].run_id, created=False) for place, first in plan.same_as.items()}
+    return tuple(answers[place] for place in range(len(drafts)))
+
+
+def _holder(runs: RunTables, run_id: RunId, taken_at: datetime) -> Holder:
+    live = runs.live.get(run_id)
+    state = "ended" if live is None else "queued" if live.state == "queued" else "running"
+    return Holder(run_id, taken_at, state)
 
 
 def store_drafts(

@@ -93,6 +93,7 @@ class RunTables:
     log_lines: dict[tuple[RunId, int, int], LogLine] = field(default_factory=dict[tuple[RunId, int, int], LogLine])
     workers: dict[WorkerId, StoredWorker] = field(default_factory=dict[WorkerId, StoredWorker])
     leases: dict[str, StoredLease] = field(default_factory=dict[str, StoredLease])
+    unique_keys: dict[str, tuple[RunId, datetime]] = field(default_factory=dict[str, tuple[RunId, datetime]])
     ends: list[tuple[str, RunEnd]] = field(default_factory=list[tuple[str, RunEnd]])
     ends_count: int = 0
 
@@ -165,7 +166,7 @@ def _record(run_id: RunId, draft: RunDraft, now: datetime, *, skipped: bool) -> 
         tenant_id=draft.tenant_id,
         state="skipped" if skipped else "queued",
         reason=draft.reason,
-        due_at=(draft.fire_at or now) + timedelta(seconds=draft.delay_seconds),
+        due_at=draft.due_at or (draft.fire_at or now) + timedelta(seconds=draft.delay_seconds),
         created_at=now,
         queue=draft.queue,
         priority=draft.priority,

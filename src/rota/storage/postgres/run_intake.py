@@ -14,6 +14,7 @@ from rota.storage.postgres.driver import Connection, Pool
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.run_ends import follow_if_live
 from rota.storage.postgres.run_rows import draft_columns
+from rota.storage.postgres.unique_intake import note_takers, plan_intake
 from rota.storage.postgres.unstorable_text import refusing_unstorable_text
 
 _ENQUEUE_DRAFTS = query("runs/enqueue_drafts")
@@ -31,7 +32,19 @@ class PostgresRunIntake:
             return ()
         with refusing_unstorable_text():
             async with tenant_transaction(self._pool, tenant_id) as connection:
-                return await store_drafts(connection, tenant_id, drafts, audit)
+                if all(draft.unique_key is None for draft in drafts):
+                    return await store_drafts(connection, tenant_id, drafts, audit)
+                return await _store_unique(connection, tenant_id, drafts, audit)
+
+
+async def _store_unique(
+    connection: Connection, tenant_id: TenantId, drafts: Sequence[RunDraft], audit: AuditEntry
+) -> tuple[Enqueued, ...]:
+    intake = await plan_intake(connection, tenant_id, drafts)
+    kept = intake.kept
+    made = await store_drafts(connection, tenant_id, kept, audit) if kept else ()
+    await note_takers(connection, tenant_id, kept, made)
+    return intake.answers(made)
 
 
 async def store_drafts(

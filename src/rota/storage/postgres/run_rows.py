@@ -27,7 +27,7 @@ POLICIES_REMEMBERED_MAX = 1_024
 
 
 def draft_columns(drafts: Sequence[RunDraft]) -> tuple[Sequence[object], ...]:
-    """One list per column, in the order of `runs/enqueue_drafts` and `triggers/apply_advances`.
+    """One list per column, in the order of `runs/enqueue_drafts`.
 
     The statements let a column be short: see `sparse` and `uniform`. A bulk of like drafts then costs little to send.
     """
@@ -48,6 +48,7 @@ def draft_columns(drafts: Sequence[RunDraft]) -> tuple[Sequence[object], ...]:
         sparse([draft.retry_of for draft in drafts]),
         uniform([draft.created_by for draft in drafts]),
         uniform([draft.is_serial for draft in drafts]),
+        sparse([draft.due_at for draft in drafts]),
     )
 
 

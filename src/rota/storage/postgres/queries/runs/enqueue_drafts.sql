@@ -14,15 +14,15 @@ WITH clock AS MATERIALIZED (
            coalesce(d.created_by, ($16::text[])[1]) AS created_by,
            coalesce(d.is_serial, ($17::boolean[])[1]) AS is_serial,
            c.now, scheduler.uuid7_nth(c.series, d.n) AS run_id,
-           coalesce(d.fire_at, c.now)
-           + coalesce(d.delay_seconds, ($7::float8[])[1]) * interval '1 second' AS due_at
+           coalesce(d.due_at, coalesce(d.fire_at, c.now)
+                              + coalesce(d.delay_seconds, ($7::float8[])[1]) * interval '1 second') AS due_at
       FROM clock c
      CROSS JOIN unnest($2::json[], $3::json[], $4::float8[], $5::text[], $6::smallint[], $7::float8[], $8::uuid[],
                        $9::text[], $10::uuid[], $11::bigint[], $12::uuid[], $13::timestamptz[], $14::text[],
-                       $15::uuid[], $16::text[], $17::boolean[], array_fill(true, ARRAY[$23::integer]))
+                       $15::uuid[], $16::text[], $17::boolean[], $18::timestamptz[], array_fill(true, ARRAY[$24::integer]))
            WITH ORDINALITY AS d (target, policy, timeout_seconds, queue, priority, delay_seconds, key,
                                  idempotency_key, schedule_id, schedule_version, trigger_id, fire_at, reason,
-                                 retry_of, created_by, is_serial, is_there, n)
+                                 retry_of, created_by, is_serial, due_at, is_there, n)
 ), keyed AS (
     INSERT INTO scheduler.run_keys (key, run_id, created_at, tenant_id)
     SELECT DISTINCT ON (d.key) d.key, d.run_id, d.now, $1
@@ -46,7 +46,7 @@ WITH clock AS MATERIALIZED (
      WHERE d.key IS NULL OR d.run_id IN (SELECT k.run_id FROM keyed k)
 ), audited AS (
     INSERT INTO scheduler.audit (id, tenant_id, at, actor, verb, resource, resource_id, request_id)
-    SELECT scheduler.uuid7_at(c.now), $1, c.now, $18, $19, $20, $21, $22 FROM clock c
+    SELECT scheduler.uuid7_at(c.now), $1, c.now, $19, $20, $21, $22, $23 FROM clock c
 )
 SELECT ARRAY(SELECT d.run_id::text FROM drafts d ORDER BY d.n) AS run_ids,
        ARRAY(SELECT d.n
