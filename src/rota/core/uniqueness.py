@@ -35,9 +35,7 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 class UniquePlan(msgspec.Struct, frozen=True):
-    """`kept` are the places of the drafts that are to be made. The others are for a run that is there, or for that of an
-    earlier place.
-    """
+    """`kept` are the places of the drafts to be made; the others are for a run that is there, or an earlier place's."""
 
     kept: tuple[int, ...]
     existing: dict[int, RunId]

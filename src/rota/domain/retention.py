@@ -31,6 +31,9 @@ KINDS: Mapping[str, HistoryKind] = {
     "run_keys": HistoryKind(
         "keys by which a run is enqueued or fired once; those of live runs stay", 90, least_days=7, by_day=False
     ),
+    "unique_keys": HistoryKind(
+        "keys of runs that must be unique; those of live runs stay", 90, least_days=7, by_day=False
+    ),
     "idempotency_keys": HistoryKind("Idempotency-Key of requests", 7, by_day=False),
 }
 

@@ -1,7 +1,7 @@
 """Uniqueness: what a caller says about runs that must not exist twice at the same time.
 
-It is wider than an idempotency key, which tells a repeated request from a new one: two requests that differ, from callers
-that know nothing of each other, may be for the same work.
+It is wider than an idempotency key, which tells a repeated request from a new one: two requests that differ, from
+callers that know nothing of each other, may be for the same work.
 """
 
 from typing import Literal, TypeAlias

@@ -38,6 +38,6 @@ async def test_nothing_is_dropped_unless_it_is_said(world: World) -> None:
     assert applied == {
         "dry_run": False,
         "days": [],
-        "deleted": {"run_keys": 0, "idempotency_keys": 0},
+        "deleted": {"run_keys": 0, "unique_keys": 0, "idempotency_keys": 0},
         "is_done": True,
     }

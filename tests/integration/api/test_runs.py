@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 import pytest
@@ -184,3 +185,42 @@ async def test_open_streams_end_when_the_server_stops(empty_world: World) -> Non
         empty_world.app.state.streams.close()
         await stream.until(lambda one: one.ended)
     assert ACME not in stream.body.decode()
+
+
+async def test_no_second_run_is_made_beside_an_alike_one(empty_world: World) -> None:
+    body = {"task": "report", "unique": {"scope": "task", "while": "pending"}}
+    first = await enqueue(empty_world, **body)
+    again = await empty_world.call("POST", "/runs", {**body, "args": {"n": 2}})
+    assert (again.status_code, again.json()["id"]) == (200, first["id"])
+    strict = {**body, "unique": {**body["unique"], "on_conflict": "reject"}}  # pyright: ignore[reportGeneralTypeIssues]
+    refused = await empty_world.call("POST", "/runs", strict)
+    assert (refused.status_code, refused.json()["code"]) == (409, "STATE_CONFLICT")
+    assert [one["field"] for one in refused.json()["errors"]] == ["unique"]
+    many = await empty_world.call("POST", "/runs", [{"task": "other"}, body, body])
+    assert [one["created"] for one in many.json()["items"]] == [True, False, False]
+
+
+async def test_fifty_requests_at_once_with_one_key_are_all_told_of_one_run(empty_world: World) -> None:
+    body = {"task": "report", "idempotency_key": "k"}
+    answers = await asyncio.gather(*(empty_world.call("POST", "/runs", body) for _ in range(50)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 49 + [201]
+    assert len({answer.json()["id"] for answer in answers}) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"unique": {"scope": "tenant"}}, "unique.key"),
+        ({"unique": {"key": " a"}}, "unique.key"),
+        ({"unique": {"period_seconds": 0}}, "unique.period_seconds"),
+        ({"unique": {"while": "ever"}}, "unique.while"),
+        ({"due_at": "2030-01-01T00:00:00"}, "due_at"),
+        ({"due_at": "1969-01-01T00:00:00Z"}, "due_at"),
+        ({"due_at": "2030-01-01T00:00:00Z", "delay_seconds": 1}, "due_at"),
+    ],
+)
+async def test_what_is_wrong_with_an_enqueue_is_told_by_field(
+    empty_world: World, fields: dict[str, object], wrong: str
+) -> None:
+    refused = await empty_world.call("POST", "/runs", {"task": "report", **fields})
+    assert (refused.status_code, [one["field"] for one in refused.json()["errors"]]) == (422, [wrong])

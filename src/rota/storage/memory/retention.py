@@ -63,12 +63,21 @@ class MemoryRetentionStore:
         """All at once; only keys of runs are kept here."""
         assert from_page == 0, "one stretch is all"
         assert pages > 0
-        if kind != "run_keys":
+        if kind not in {"run_keys", "unique_keys"}:
             return PrunedStretch(0, None)
         before = cutoff(self._database.now(), self._rules[kind].keep_days)
+        if kind == "unique_keys":
+            return self._prune_unique_keys(before)
         over = [key for key, run_id in self._runs.keys.items() if self._is_over(run_id, before)]
         for key in over:
             del self._runs.keys[key]
+        return PrunedStretch(len(over), None)
+
+    def _prune_unique_keys(self, before: datetime) -> PrunedStretch:
+        known, live = self._runs.unique_keys, self._runs.live
+        over = [key for key, (run_id, taken_at) in known.items() if run_id not in live and taken_at < before]
+        for key in over:
+            del known[key]
         return PrunedStretch(len(over), None)
 
     def _is_over(self, run_id: RunId, before: datetime) -> bool:

@@ -23,6 +23,7 @@ _SURVEY_DAYS = query("retention/survey_days")
 _DROP_DAY_IF_AGED = query("retention/drop_day_if_aged")
 _PRUNE = {
     "run_keys": query("retention/prune_run_keys"),
+    "unique_keys": query("retention/prune_unique_keys"),
     "idempotency_keys": query("retention/prune_idempotency_keys"),
 }
 

@@ -1,4 +1,4 @@
-"""Drafts that must be unique, inside a transaction of the tenant's: who has their keys is looked up under the keys' locks.
+"""Drafts that must be unique, in a transaction of the tenant's: who has their keys is looked up while they are locked.
 
 Drafts without a unique key never come here: they pay nothing.
 """

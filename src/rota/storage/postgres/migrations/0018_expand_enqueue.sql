@@ -10,6 +10,8 @@ CREATE TABLE scheduler.unique_keys (
 CREATE INDEX unique_keys_by_age ON scheduler.unique_keys USING brin (taken_at);
 SELECT scheduler.isolate_tenant_table('unique_keys');
 GRANT SELECT, INSERT, UPDATE ON scheduler.unique_keys TO rota_api, rota_service;
+GRANT DELETE ON scheduler.unique_keys TO rota_service;
+INSERT INTO scheduler.retention (kind, keep_days) VALUES ('unique_keys', 90);
 
 -- Which login of the database may enqueue for which tenant.
 CREATE TABLE scheduler.enqueue_logins (
