@@ -40,7 +40,7 @@ class UniqueIntake(Struct, frozen=True):
 
 
 async def plan_intake(connection: Connection, tenant_id: TenantId, drafts: Sequence[RunDraft]) -> UniqueIntake:
-    """Locks the drafts' unique keys. A draft whose idempotency key is known is a repetition, whoever holds its unique key.
+    """Locks the drafts' unique keys. A draft whose idempotency key is known is a mere repetition.
 
     Raises STATE_CONFLICT where a draft wants to be refused.
     """
