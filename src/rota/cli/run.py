@@ -91,7 +91,7 @@ def create_run(
 ) -> None:
     """Enqueue a run of a task."""
     body: dict[str, Any] = {"task": task, "args": _json_object("--args", args)}
-    optional = {"queue": queue, "idempotency_key": key, "delay_seconds": delay, "due_at": due_at}
+    optional: dict[str, Any] = {"queue": queue, "idempotency_key": key, "delay_seconds": delay, "due_at": due_at}
     if unique is not None:
         optional["unique"] = _json_object("--unique", unique)
     body |= {name: value for name, value in optional.items() if value is not None}

@@ -73,4 +73,5 @@ async def note_takers(
 async def _known_keys(connection: Connection, tenant_id: TenantId, drafts: Sequence[RunDraft]) -> frozenset[str]:
     asked = [draft.key for draft in drafts if draft.key is not None]
     rows = await connection.fetch(_FIND_KEYS, tenant_id, asked) if asked else []
-    return frozenset(asked[row["n"] - 1] for row in rows)
+    places: list[int] = [row["n"] for row in rows]
+    return frozenset(asked[place - 1] for place in places)
