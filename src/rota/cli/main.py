@@ -11,6 +11,7 @@ import typer
 
 import rota
 from rota.cli.backup import backup, restore
+from rota.cli.binding import bindings, templates
 from rota.cli.calendar import calendars
 from rota.cli.check_in import check_ins
 from rota.cli.event import events
@@ -54,6 +55,8 @@ for _name, _group in {
     "signing-secret": signing_secrets,
     "check-in": check_ins,
     "retention": retention,
+    "template": templates,
+    "binding": bindings,
     "import": imports,
 }.items():
     app.add_typer(_group, name=_name)

@@ -58,12 +58,14 @@ def build_application(
         check_ins=stores.check_ins,
         retention=stores.retention,
         calendars=stores.calendars,
+        templates=stores.templates,
+        bindings=stores.bindings,
         wakeups=machine.wakeups,
         metrics=machine.metrics,
         readiness=readiness or {},
     )
     codes = SignInCodes(machine.clock, machine.ids)
-    pages = Pages(DashboardPorts(stores.schedules, stores.run_reader, stores.workers))
+    pages = Pages(DashboardPorts(stores.schedules, stores.run_reader, stores.workers, stores.bindings))
     authenticate = _visitor_of(stores.tokens)
     app = create_app(ports, ApiOptions(version=rota.__version__), pages=create_dashboard(pages, authenticate, codes))
     return Application(

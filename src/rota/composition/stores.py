@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from rota.composition.database import ServerPools
+from rota.storage.postgres.bindings import PostgresBindingStore, PostgresTemplateStore
 from rota.storage.postgres.calendars import PostgresCalendarStore
 from rota.storage.postgres.check_ins import PostgresCheckInDeadlines, PostgresCheckInStore
 from rota.storage.postgres.events import PostgresEventStore
@@ -39,6 +40,8 @@ class ServerStores(Struct, frozen=True):
     locks: PostgresLockStore
     signing_secrets: PostgresSigningSecretStore
     check_ins: PostgresCheckInStore
+    templates: PostgresTemplateStore
+    bindings: PostgresBindingStore
     check_in_deadlines: PostgresCheckInDeadlines
     calendars: PostgresCalendarStore
     partitions: PostgresPartitions
@@ -63,6 +66,8 @@ def server_stores(pools: ServerPools) -> ServerStores:
         locks=PostgresLockStore(api),
         signing_secrets=PostgresSigningSecretStore(api),
         check_ins=PostgresCheckInStore(api),
+        templates=PostgresTemplateStore(api),
+        bindings=PostgresBindingStore(api),
         check_in_deadlines=PostgresCheckInDeadlines(service, pooled_by_transaction=pooled),
         calendars=PostgresCalendarStore(api),
         partitions=PostgresPartitions(service, pooled_by_transaction=pooled),

@@ -19,6 +19,7 @@ from rota.domain.page import PageRequest
 from rota.domain.run import LogLine, Run
 from rota.domain.schedule import Schedule
 from rota.domain.tenancy import Principal
+from rota.ports.binding_store import BindingFilter, BindingStore
 from rota.ports.run_store import RunFilter, RunReader
 from rota.ports.schedule_store import ScheduleFilter, ScheduleStore
 from rota.ports.worker_store import WorkerStore
@@ -26,6 +27,7 @@ from rota.ports.worker_store import WorkerStore
 SCHEDULES_SHOWN_MAX = 100
 # Counting a million at every glance would be most of a server's work. More than these are "10000+".
 SCHEDULES_COUNTED_MAX = 10_000
+BINDINGS_SHOWN_MAX = 500
 RUNS_SHOWN_MAX = 40
 STRIP_LENGTH_MAX = 12
 FIRES_PREVIEWED = 8
@@ -58,6 +60,7 @@ class DashboardPorts(Struct, frozen=True):
     schedules: ScheduleStore
     runs: RunReader
     workers: WorkerStore
+    bindings: BindingStore
 
 
 class ShownRun(Struct, frozen=True):
@@ -154,6 +157,20 @@ class Pages:
             lines_max=LOG_LINES_SHOWN_MAX,
             schedule=schedule,
             live=run.state in {"scheduled", "queued", "running"},
+        )
+
+    async def bindings(self, who: Principal, template: str) -> str:
+        """Which subjects must have a schedule, and whether they have it."""
+        now = await self._now()
+        page = PageRequest(limit=BINDINGS_SHOWN_MAX, count_max=SCHEDULES_COUNTED_MAX)
+        found = await self._ports.bindings.page(who.tenant_id, BindingFilter(), page)
+        return self.render(
+            template,
+            who=who,
+            now=now,
+            bindings=found.items,
+            bindings_count=found.total_count,
+            counted_max=SCHEDULES_COUNTED_MAX,
         )
 
     async def _runs(self, who: Principal, where: RunFilter) -> tuple[list[ShownRun], int]:

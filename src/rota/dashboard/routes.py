@@ -112,7 +112,7 @@ def _told_by_pages(door: Door, *controllers: type[Controller]) -> Router:
 
 def _reading(door: Door) -> type[Controller]:
     class ReadingPages(Controller):
-        """Overview, one schedule, one run."""
+        """Overview, bindings, one schedule, one run."""
 
         path = "/"
         include_in_schema = False
@@ -120,6 +120,10 @@ def _reading(door: Door) -> type[Controller]:
         @route("/", http_method=READING)
         async def overview(self, request: AnyRequest) -> Answer:
             return await door.show(request, "overview", door.pages.overview)
+
+        @route("/bindings", http_method=READING)
+        async def bindings(self, request: AnyRequest) -> Answer:
+            return await door.show(request, "bindings", door.pages.bindings)
 
         @route("/schedules/{schedule_id:str}", http_method=READING)
         async def schedule(self, request: AnyRequest, schedule_id: str) -> Answer:

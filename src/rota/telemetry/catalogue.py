@@ -48,5 +48,11 @@ METRICS: tuple[MetricSpec, ...] = (
         "Requests refused before any work, by the code of the answer.",
         ("code",),
     ),
+    MetricSpec(
+        "rota_binding_walks_total",
+        "counter",
+        "Requests that reconciled or updated bindings, by whether all went well or some failed.",
+        ("verb", "outcome"),
+    ),
     MetricSpec("rota_authentications_total", "counter", "Tokens looked at, by how they were decided.", ("outcome",)),
 )

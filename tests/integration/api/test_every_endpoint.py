@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from rota.api.rest.app import ENDPOINTS, create_app
 from rota.api.rest.endpoint import Endpoint
+from rota.api.rest.schedule_templates import TEMPLATE_EXAMPLE
 from rota.api.rest.wiring import ApiPorts
 from rota.domain.errors import CATALOGUE, Unavailable
 from rota.storage.postgres.driver import Connection
@@ -44,6 +45,11 @@ async def another_check_in(world: World) -> dict[str, str]:
     return {"check_in_id": (await world.call("POST", "/check-ins", {"name": "x", "every_seconds": 60})).json()["id"]}
 
 
+async def another_template(world: World) -> dict[str, str]:
+    (await world.call("PUT", "/schedule-templates/spare", TEMPLATE_EXAMPLE)).raise_for_status()
+    return {"template_name": "spare"}
+
+
 async def another_tenant(world: World) -> dict[str, str]:
     await world.call("POST", "/tenants", {"id": "spare"}, role="platform_admin")
     return {"tenant_id": "spare"}
@@ -55,6 +61,7 @@ PREPARED: dict[str, Prepare] = {
     "cancel_run": another_run,
     "revoke_tenant": another_tenant,
     "delete_check_in": another_check_in,
+    "delete_schedule_template": another_template,
     "acquire_lock": one_lock,
     "renew_lock": one_lock,
     "release_lock": one_lock,
@@ -161,7 +168,7 @@ class Broken:
 
 STORES = (
     "schedules", "run_intake", "run_reader", "run_control", "workers", "tenants", "tokens", "events", "idempotency",
-    "locks", "signing_secrets", "check_ins", "retention", "calendars",
+    "locks", "signing_secrets", "check_ins", "retention", "calendars", "templates", "bindings",
 )  # fmt: skip
 
 

@@ -7,13 +7,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from rota.api.rest.schedule_templates import TEMPLATE_EXAMPLE
 from tests.integration.api.raw_asgi import Exchange, answered
 from tests.integration.api.world import ACME, GLOBEX, UNKNOWN_ID, World
 
 NOT_COMPARED = {"request_id", "instance"}
 
-# A lock is named by its tenant: who acquires another's name makes one of their own; see the test after the walk.
-MAKES_ITS_OWN = "/api/v1/locks/{lock_name}/acquire"
+# These are named by their tenant: who uses another's name makes one of their own; see the tests after the walk.
+MAKES_ITS_OWN = {
+    ("POST", "/api/v1/locks/{lock_name}/acquire"),
+    ("PUT", "/api/v1/schedule-templates/{template_name}"),
+    ("PUT", "/api/v1/bindings/{kind}/{subject}"),
+}
 
 
 async def described_routes(world: World) -> list[tuple[str, str, dict[str, Any]]]:
@@ -66,7 +71,7 @@ async def test_anothers_object_answers_exactly_as_one_that_does_not_exist(world:
     walked = 0
     for route in await described_routes(world):
         method, template, operation = route
-        if "{" not in template or template == MAKES_ITS_OWN:
+        if "{" not in template or (method, template) in MAKES_ITS_OWN:
             continue
         body = body_of(operation)
         foreign, missing = await ask(world, route, world.ids, body), await ask(world, route, unknown, body)
@@ -91,6 +96,22 @@ async def test_acquiring_the_name_of_anothers_lock_makes_an_own_one_and_tells_no
     ]
     assert (own["tenant_id"], own["token"], own["holder"]) == (new["tenant_id"], new["token"], new["holder"])
     assert (own["tenant_id"], own["holder"]) == (GLOBEX, "mallory")
+    assert await rows_of_acme(world) == before
+
+
+async def test_putting_the_name_of_anothers_template_or_binding_makes_an_own_one(world: World) -> None:
+    before = await rows_of_acme(world)
+    binding = "/bindings/{kind}/{subject}".format_map(world.ids)
+    named = {"template": world.ids["template_name"]}
+    unknown = await world.call("PUT", binding, named, tenant=GLOBEX)
+    assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (422, "template")
+    path = f"/schedule-templates/{world.ids['template_name']}"
+    made = (await world.call("PUT", path, {**TEMPLATE_EXAMPLE, "defaults": {"hour": 9}}, tenant=GLOBEX)).json()
+    assert (made["tenant_id"], made["version"]) == (GLOBEX, 1)
+    own = (await world.call("PUT", binding, named, tenant=GLOBEX)).json()
+    assert (own["tenant_id"], own["state"]) == (GLOBEX, "missing")
+    walk = (await world.call("POST", "/bindings/reconcile", {}, tenant=GLOBEX)).json()
+    assert len(walk["created"]) == 1
     assert await rows_of_acme(world) == before
 
 

@@ -15,6 +15,7 @@ from rota.adapters.system_clock import SystemClock
 from rota.adapters.system_ids import SystemIds
 from rota.api.rest.app import ENDPOINTS, create_app
 from rota.api.rest.endpoint import Endpoint
+from rota.api.rest.schedule_templates import TEMPLATE_EXAMPLE
 from rota.api.rest.wiring import ApiOptions, ApiPorts
 from rota.domain.ids import RunId, TenantId, TokenId, WorkerId
 from rota.domain.run import LogLine, Settlement
@@ -22,6 +23,7 @@ from rota.domain.tenancy import AuditEntry, Role, Tenant
 from rota.domain.worker import WorkerSpec
 from rota.services.acting import Actor
 from rota.services.tenant_verbs import TenantVerbs, TokenRequest
+from rota.storage.postgres.bindings import PostgresBindingStore, PostgresTemplateStore
 from rota.storage.postgres.calendars import PostgresCalendarStore
 from rota.storage.postgres.check_ins import PostgresCheckInStore
 from rota.storage.postgres.driver import Pool
@@ -137,6 +139,8 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         check_ins=PostgresCheckInStore(api_pool),
         retention=PostgresRetentionStore(service_pool),
         calendars=PostgresCalendarStore(api_pool),
+        templates=PostgresTemplateStore(api_pool),
+        bindings=PostgresBindingStore(api_pool),
         wakeups=wakeups,
         metrics=Metrics(),
     )
@@ -178,6 +182,9 @@ async def furnish(world: World) -> None:
     token = (await world.call("POST", "/tokens", {"name": "spare"})).raise_for_status().json()
     signing = (await world.call("POST", "/signing-secrets", {"name": "spare"})).raise_for_status().json()
     check_in = (await world.call("POST", "/check-ins", {"name": "dump", "every_seconds": 60})).raise_for_status().json()
+    template = {**TEMPLATE_EXAMPLE, "defaults": {"hour": 3}}
+    (await world.call("PUT", "/schedule-templates/daily-insights", template)).raise_for_status()
+    (await world.call("PUT", "/bindings/storefront/site-1", {"template": "daily-insights"})).raise_for_status()
     (worker,) = await world.ports.workers.list_recent(1)
     lock = {"holder": "billing", "ttl_seconds": 600}
     (await world.call("POST", "/locks/reports-of-acme/acquire", lock)).raise_for_status()
@@ -192,6 +199,9 @@ async def furnish(world: World) -> None:
         "secret_id": signing["id"],
         "check_in_id": check_in["id"],
         "lock_name": "reports-of-acme",
+        "template_name": "daily-insights",
+        "kind": "storefront",
+        "subject": "site-1",
         "tenant_id": ACME,
     }
 

@@ -52,6 +52,10 @@ _VALUES = {
 }
 
 
+# What rows of other tables refer to.
+REFERRED_TO = ("schedules", "schedule_templates")
+
+
 @dataclass(frozen=True)
 class TenantTable:
     """A table with `tenant_id`, and what rota_api may do with it."""
@@ -83,6 +87,8 @@ async def insertion(admin: Connection, table: str) -> str:
 
 
 def _value(column: str, type_name: str, check_definition: str | None) -> str:
+    if column == "template":
+        return "(SELECT name FROM scheduler.schedule_templates WHERE tenant_id = $1 LIMIT 1)"
     if column == "schedule_id":
         return "(SELECT id FROM scheduler.schedules WHERE tenant_id = $1 LIMIT 1)"
     if check_definition is not None and "ARRAY['" in check_definition:

@@ -8,7 +8,10 @@ from tests.architecture.tidy_sql import NOISE, SERVICE
 from tests.integration.isolation.catalogue import tenant_tables
 
 # Aggregates whose statements are run for a tenant's request. Others belong to the leader and to workers, who serve all.
-FOR_REQUESTS = ("schedules", "tokens", "events", "audit", "locks", "signing_secrets", "check_ins", "calendars")
+FOR_REQUESTS = (
+    "schedules", "tokens", "events", "audit", "locks", "signing_secrets", "check_ins", "calendars",
+    "schedule_templates", "bindings",
+)  # fmt: skip
 
 # The exceptions among them, run by the service login; each gives its reason in the file.
 ACROSS_TENANTS = {

@@ -5,7 +5,7 @@ import pytest
 
 from rota.storage.postgres.connections import tenant_transaction, transaction
 from rota.storage.postgres.driver import Connection, Pool
-from tests.integration.isolation.catalogue import TenantTable, insertion, tenant_tables
+from tests.integration.isolation.catalogue import REFERRED_TO, TenantTable, insertion, tenant_tables
 
 pytestmark = pytest.mark.both_engines
 
@@ -21,7 +21,7 @@ async def parents(admin_connection: Connection) -> list[TenantTable]:
         await admin_connection.execute(
             "INSERT INTO scheduler.tenants (id, name, created_by) VALUES ($1, $1, 'test')", tenant_id
         )
-        for table in sorted(found, key=lambda table: table.name != "schedules"):
+        for table in sorted(found, key=lambda table: table.name not in REFERRED_TO):
             await admin_connection.execute(await insertion(admin_connection, table.name), tenant_id)
     return found
 

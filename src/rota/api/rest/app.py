@@ -6,6 +6,7 @@ from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 
 from rota.api.rest import (
+    bindings,
     calendars,
     check_ins,
     events,
@@ -17,6 +18,7 @@ from rota.api.rest import (
     principal,
     retention,
     runs,
+    schedule_templates,
     schedules,
     signing_secrets,
     stats,
@@ -45,6 +47,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *tokens.ENDPOINTS,
     *signing_secrets.ENDPOINTS,
     *check_ins.ENDPOINTS,
+    *schedule_templates.ENDPOINTS,
+    *bindings.ENDPOINTS,
     *tenants.ENDPOINTS,
     *principal.ENDPOINTS,
     *retention.ENDPOINTS,

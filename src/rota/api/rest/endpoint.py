@@ -20,6 +20,9 @@ API_PREFIX = "/api/v1"
 BODY_BYTES_MAX = 1_048_576
 BULK_BODY_BYTES_MAX = 16 * 1_048_576
 
+# Path parameters that are names within the acting tenant, not ids that the store gave out.
+NAMED_BY_TENANT = frozenset({"calendar_name", "lock_name", "template_name", "kind", "subject"})
+
 BodyT = TypeVar("BodyT")
 QueryT = TypeVar("QueryT")
 

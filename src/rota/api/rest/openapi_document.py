@@ -13,13 +13,14 @@ from msgspec.structs import fields
 
 from rota.api.authz import least_role
 from rota.api.problem import PROBLEM_CONTENT_TYPE, TYPE_PREFIX, Problem
-from rota.api.rest.endpoint import Endpoint
+from rota.api.rest.endpoint import NAMED_BY_TENANT, Endpoint
 from rota.api.tenancy import TENANT_HEADER
 from rota.domain.errors import CATALOGUE, ErrorMeaning
 
 SECURITY_SCHEME = "token"
 _REF = "#/components/schemas/{name}"
 _PAGE_NAME = re.compile(r"PageBody_(\w+)_\Z")
+_NAMES = NAMED_BY_TENANT | {"tenant_id"}
 _ALWAYS = ("INTERNAL", "UNAVAILABLE", "INVALID_INPUT", "MALFORMED_REQUEST")
 _GUARDED = ("UNAUTHENTICATED", "ROLE_FORBIDDEN", "TENANT_FORBIDDEN")
 
@@ -157,7 +158,7 @@ def _path_parameters(one: Endpoint) -> list[Json]:
             "name": name,
             "in": "path",
             "required": True,
-            "schema": {"type": "string"} if name == "tenant_id" else {"type": "string", "format": "uuid"},
+            "schema": {"type": "string"} | ({} if name in _NAMES else {"format": "uuid"}),
         }
         for name in re.findall(r"\{(\w+)\}", one.path)
     ]

@@ -14,7 +14,7 @@ from litestar.response import Stream
 
 from rota.api.authz import least_role, require
 from rota.api.rest.decoding import read_body, read_query
-from rota.api.rest.endpoint import BULK_BODY_BYTES_MAX, Answer, Call, Endpoint, StreamAnswer
+from rota.api.rest.endpoint import BULK_BODY_BYTES_MAX, NAMED_BY_TENANT, Answer, Call, Endpoint, StreamAnswer
 from rota.api.rest.gate import STATE_ACTOR, STATE_ROUTE, STATE_STREAMING, STATE_TOKEN_HASH
 from rota.api.rest.rendering import to_json
 from rota.api.rest.wiring import Services
@@ -28,8 +28,6 @@ KEY_CHARACTERS_MAX = 255
 STREAM_HEADERS = {"X-Accel-Buffering": "no"}
 
 _NOBODY = Actor(TenantId(""), "", TokenId(""), "viewer")
-# Path parameters that are names within the acting tenant, not ids that the store gave out.
-NAMED_BY_TENANT = frozenset({"calendar_name", "lock_name"})
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _KEY = re.compile(r"[\x20-\x7e]+")

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from rota.api.authn import Authenticator
 from rota.api.rest.stream_gate import StreamGate
+from rota.ports.binding_store import BindingStore, TemplateStore
 from rota.ports.calendar_store import CalendarStore
 from rota.ports.check_in_store import CheckInStore
 from rota.ports.clock import Clock
@@ -20,6 +21,7 @@ from rota.ports.signing_store import SigningSecretStore
 from rota.ports.tenant_store import EventStore, TenantStore, TokenStore
 from rota.ports.wakeups import Wakeups
 from rota.ports.worker_store import WorkerStore
+from rota.services.binding_verbs import BindingVerbs
 from rota.services.calendar_verbs import CalendarVerbs
 from rota.services.check_in_verbs import CheckInVerbs
 from rota.services.lock_verbs import LockVerbs
@@ -54,6 +56,8 @@ class ApiPorts(Struct, frozen=True):
     check_ins: CheckInStore
     retention: RetentionStore
     calendars: CalendarStore
+    templates: TemplateStore
+    bindings: BindingStore
     wakeups: Wakeups
     metrics: Metrics
     readiness: dict[str, ReadinessCheck] = {}
@@ -83,6 +87,7 @@ class Services(Struct, frozen=True):
     check_ins: CheckInVerbs
     retention: Retention
     calendars: CalendarVerbs
+    bindings: BindingVerbs
     tenants: TenantVerbs
     authenticator: Authenticator
     streams: StreamGate
@@ -108,6 +113,7 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
         CheckInVerbs(ports.check_ins, ports.schedules, ports.ids, ports.clock),
         Retention(ports.retention, ports.clock),
         CalendarVerbs(ports.calendars, ports.wakeups),
+        BindingVerbs(ports.templates, ports.bindings, ports.schedules, ports.calendars, ports.ids, ports.wakeups),
         TenantVerbs(ports.tenants, ports.tokens, ports.schedules, ports.ids, ports.wakeups),
         Authenticator(ports.tokens, ports.clock, ports.metrics),
         StreamGate(options.streams_max, options.streams_per_tenant_max, ports.metrics),

@@ -14,6 +14,7 @@ from rota.domain.schedule import Schedule
 from rota.domain.tenancy import ApiToken, AuditEntry, Tenant
 from rota.ports.ids import Ids
 from rota.storage.event_drafts import refuse_unknown_types
+from rota.storage.memory.binding_tables import BindingTables
 from rota.storage.memory.check_in_tables import CheckInTables
 from rota.storage.memory.lock_tables import LockTables
 from rota.storage.memory.run_tables import RunTables
@@ -65,6 +66,7 @@ class MemoryDatabase:
     runs_state: RunTables = field(default_factory=RunTables)
     locks_state: LockTables = field(default_factory=LockTables)
     check_ins_state: CheckInTables = field(default_factory=CheckInTables)
+    bindings_state: BindingTables = field(default_factory=BindingTables)
     signing_state: SigningTables = field(default_factory=SigningTables)
     transactions_count: int = 0
 

@@ -65,12 +65,7 @@ class PostgresScheduleStore:
             raise Bug(f"a schedule of another tenant among those of {tenant_id!r}")
         with refusing_unstorable_text():
             async with tenant_transaction(self._pool, tenant_id) as connection:
-                uses_calendars = await hold_calendars(connection, tenant_id, schedules)
-                stored = await _insert(connection, tenant_id, schedules)
-                await refuse_revoked_tenant(connection, tenant_id)
-                _refuse_names_not_stored(schedules, stored)
-                if uses_calendars:
-                    await replace_uses(connection, tenant_id, schedules)
+                await insert_schedules(connection, tenant_id, schedules)
                 await insert_events(connection, events)
                 await insert_audit(connection, tenant_id, change.audit)
 
@@ -78,7 +73,7 @@ class PostgresScheduleStore:
         if not is_uuid(schedule_id):
             raise not_found("schedule", schedule_id)
         async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
-            return await _read(connection, tenant_id, schedule_id)
+            return await read_schedule(connection, tenant_id, schedule_id)
 
     async def find_by_name(self, tenant_id: TenantId, name: str) -> Schedule | None:
         with refusing_unstorable_text():
@@ -113,18 +108,35 @@ class PostgresScheduleStore:
             raise not_found("schedule", schedule.id)
         with refusing_unstorable_text():
             async with tenant_transaction(self._pool, tenant_id) as connection:
-                uses_calendars = await hold_calendars(connection, tenant_id, (schedule,))
-                before = await _lock(connection, schedule, expected_version)
-                await _save_locked(connection, schedule, was_enabled=before["enabled"])
-                if uses_calendars or before["uses_calendars"]:
-                    await replace_uses(connection, tenant_id, (schedule,))
+                await save_schedule_if_version(connection, schedule, expected_version)
                 await insert_events(connection, events)
                 await insert_audit(connection, tenant_id, change.audit)
-                return await _read(connection, tenant_id, schedule.id)
+                return await read_schedule(connection, tenant_id, schedule.id)
 
     async def clock(self) -> str:
         async with transaction(self._pool, readonly=True, doing="reading the clock") as connection:
             return str(msgspec.to_builtins(await connection.fetchval(_READ_CLOCK)))
+
+
+async def insert_schedules(connection: Connection, tenant_id: TenantId, schedules: Sequence[Schedule]) -> None:
+    """Inside the caller's transaction; raises as `ScheduleStore.insert_many` does."""
+    uses_calendars = await hold_calendars(connection, tenant_id, schedules)
+    stored = await _insert(connection, tenant_id, schedules)
+    await refuse_revoked_tenant(connection, tenant_id)
+    _refuse_names_not_stored(schedules, stored)
+    if uses_calendars:
+        await replace_uses(connection, tenant_id, schedules)
+
+
+async def save_schedule_if_version(connection: Connection, schedule: Schedule, expected_version: int) -> None:
+    """Inside the caller's transaction; raises as `ScheduleStore.save_if_version` does. Takes the calendars, then the
+    schedule: who holds a schedule's row already may not call it.
+    """
+    uses_calendars = await hold_calendars(connection, schedule.tenant_id, (schedule,))
+    before = await _lock(connection, schedule, expected_version)
+    await _save_locked(connection, schedule, was_enabled=before["enabled"])
+    if uses_calendars or before["uses_calendars"]:
+        await replace_uses(connection, schedule.tenant_id, (schedule,))
 
 
 async def _insert(connection: Connection, tenant_id: TenantId, schedules: Sequence[Schedule]) -> set[str]:
@@ -144,7 +156,7 @@ def _refuse_names_not_stored(schedules: Sequence[Schedule], stored: set[str]) ->
         raise names_taken(len(schedules), taken)
 
 
-async def _read(connection: Connection, tenant_id: TenantId, schedule_id: ScheduleId) -> Schedule:
+async def read_schedule(connection: Connection, tenant_id: TenantId, schedule_id: ScheduleId) -> Schedule:
     row = await connection.fetchrow(_READ_SCHEDULE, tenant_id, schedule_id)
     if row is None:
         raise not_found("schedule", schedule_id)
