@@ -95,6 +95,10 @@ async def take_away(bindings: BindingStore, *, with_schedule: bool) -> None:
     )
 
 
+def undecided(bound: Bound, now: datetime) -> BindingChange | None:
+    raise AssertionError((bound, now))
+
+
 async def code_of(attempt: object) -> str:
     with pytest.raises(DomainError) as refused:
         await attempt  # pyright: ignore[reportGeneralTypeIssues]
@@ -257,7 +261,7 @@ async def test_anothers_are_unknown_and_a_revoked_tenants_take_no_change(
     await declared(bindings, "s1")
     assert await code_of(templates.get(GLOBEX, "daily")) == "NOT_FOUND"
     assert await code_of(bindings.get(GLOBEX, binding().key)) == "NOT_FOUND"
-    assert await code_of(bindings.apply(GLOBEX, binding().key, lambda *_: None)) == "NOT_FOUND"
+    assert await code_of(bindings.apply(GLOBEX, binding().key, undecided)) == "NOT_FOUND"
     assert (await bindings.page(GLOBEX, BindingFilter(), PageRequest())).items == ()
     await stores.tenants.revoke(ACME, REVOKE)
     for attempt in (

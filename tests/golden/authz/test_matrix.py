@@ -8,13 +8,14 @@ A route that is missing from the file, or is in it and gone, fails.
 import os
 from pathlib import Path
 
+from rota.api.rest.endpoint import NAMED_BY_TENANT
 from rota.domain.tenancy import ROLES, Role
 from tests.integration.api.raw_asgi import answered
 from tests.integration.api.world import UNKNOWN_ID, World, guarded_endpoints, path_of
 
 MATRIX = Path(__file__).with_name("matrix.txt")
-NAMES = ("schedule_id", "run_id", "worker_id", "token_id", "secret_id", "check_in_id", "lock_name", "calendar_name")
-IDS = dict.fromkeys(NAMES, UNKNOWN_ID) | {"tenant_id": "acme"}
+NAMES = ("schedule_id", "run_id", "worker_id", "token_id", "secret_id", "check_in_id")
+IDS = dict.fromkeys((*NAMES, *NAMED_BY_TENANT), UNKNOWN_ID) | {"tenant_id": "acme"}
 
 
 async def verdict(world: World, role: Role, method: str, path: str) -> str:

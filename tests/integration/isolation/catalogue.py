@@ -88,7 +88,10 @@ async def insertion(admin: Connection, table: str) -> str:
 
 def _value(column: str, type_name: str, check_definition: str | None) -> str:
     if column == "template":
-        return "(SELECT name FROM scheduler.schedule_templates WHERE tenant_id = $1 LIMIT 1)"
+        template = (
+            "(SELECT name FROM scheduler.schedule_templates WHERE tenant_id = $1 ORDER BY name FETCH FIRST ROW ONLY)"
+        )
+        return f"coalesce({template}, 'none')"
     if column == "schedule_id":
         return "(SELECT id FROM scheduler.schedules WHERE tenant_id = $1 LIMIT 1)"
     if check_definition is not None and "ARRAY['" in check_definition:
