@@ -23,6 +23,8 @@ Resource: TypeAlias = Literal[
     "check_ins",
     "templates",
     "bindings",
+    "evidence",
+    "milestones",
     "locks",
     "calendars",
     "stats",
@@ -50,6 +52,10 @@ Verb: TypeAlias = Literal[
     "release",
     "break",
     "apply",
+    "record",
+    "evaluate",
+    "reset",
+    "clear",
 ]
 
 
@@ -98,6 +104,13 @@ LEAST_ROLE: dict[Access, Role] = {
     Access("bindings", "reconcile"): "operator",
     Access("bindings", "change"): "admin",
     Access("bindings", "delete"): "admin",
+    Access("evidence", "read"): "viewer",
+    Access("evidence", "record"): "operator",
+    Access("milestones", "read"): "viewer",
+    Access("milestones", "evaluate"): "operator",
+    Access("milestones", "reset"): "operator",
+    Access("milestones", "clear"): "operator",
+    Access("milestones", "retry"): "operator",
     Access("signing_secrets", "read"): "viewer",
     Access("signing_secrets", "create"): "admin",
     Access("signing_secrets", "retire"): "admin",

@@ -19,7 +19,7 @@ from rota.core.manifest import ManifestStep, plan_manifest
 from rota.core.occurrences import validate_trigger
 from rota.domain.errors import DomainError, invalid_input
 from rota.domain.problems import FieldProblem
-from rota.domain.triggers import AtTrigger, CronTrigger, IntervalTrigger, Trigger
+from rota.domain.triggers import AtTrigger, CronTrigger, IntervalTrigger, MilestoneTrigger, Trigger
 
 imports = typer.Typer(help="Move in: turn what you have into schedules.", no_args_is_help=True)
 
@@ -128,6 +128,8 @@ def _when(trigger: Trigger) -> str:
             return f"every {trigger.every_seconds:g} s"
         case AtTrigger():
             return f"at {trigger.at.isoformat()}"
+        case MilestoneTrigger():
+            return f"milestone {trigger.name}"
 
 
 def _refuse_unknown_zone(zone: str) -> None:

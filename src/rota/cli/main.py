@@ -19,6 +19,7 @@ from rota.cli.importing import imports
 from rota.cli.lock import locks
 from rota.cli.logs import show_logs
 from rota.cli.manifest import apply_manifest, diff_manifest
+from rota.cli.milestone import evidence, milestones
 from rota.cli.output import OutputForm, Printer
 from rota.cli.process import bootstrap, migrate, server, up
 from rota.cli.retention import retention
@@ -54,6 +55,8 @@ for _name, _group in {
     "token": tokens,
     "signing-secret": signing_secrets,
     "check-in": check_ins,
+    "evidence": evidence,
+    "milestone": milestones,
     "retention": retention,
     "template": templates,
     "binding": bindings,

@@ -60,6 +60,8 @@ def build_application(
         calendars=stores.calendars,
         templates=stores.templates,
         bindings=stores.bindings,
+        evidence=stores.evidence,
+        milestones=stores.milestones,
         wakeups=machine.wakeups,
         metrics=machine.metrics,
         readiness=readiness or {},

@@ -18,6 +18,8 @@ from rota.services.election import Election
 from rota.services.firing import Firing
 from rota.services.leadership_events import LeadershipEvents
 from rota.services.leading import Leading
+from rota.services.milestone_generating import MilestoneGenerating
+from rota.services.milestone_watch import MilestoneWatch
 from rota.services.rescuing import Rescuing
 from rota.services.retention import Retention, RetentionDuty
 from rota.services.supervision import Duty
@@ -82,6 +84,9 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
     firing = Firing(firing_store, election, wakeups)
     leading = Leading(firing_store, firing, rescuing, election, wakeups, clock=clock)
 
+    generating = MilestoneGenerating(stores.milestones, wakeups)
+    milestones = MilestoneWatch(stores.milestone_duties, generating, election, wakeups, clock)
+
     async def keep_partitions() -> None:
         while True:
             await stores.partitions.ensure_ahead()
@@ -92,6 +97,7 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
         *leading.duties,
         Duty("leadership events", events.run),
         Duty("check-ins", CheckInWatch(stores.check_in_deadlines, election, clock).run),
+        Duty("milestones", milestones.run),
         Duty("partitions", keep_partitions),
         Duty("retention", RetentionDuty(Retention(stores.retention, clock), election, clock).run),
     )

@@ -7,8 +7,10 @@ from rota.storage.postgres.bindings import PostgresBindingStore, PostgresTemplat
 from rota.storage.postgres.calendars import PostgresCalendarStore
 from rota.storage.postgres.check_ins import PostgresCheckInDeadlines, PostgresCheckInStore
 from rota.storage.postgres.events import PostgresEventStore
+from rota.storage.postgres.evidence import PostgresEvidenceStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
 from rota.storage.postgres.locks import PostgresLockStore
+from rota.storage.postgres.milestones import PostgresMilestoneDuties, PostgresMilestoneStore
 from rota.storage.postgres.partitions import PostgresPartitions
 from rota.storage.postgres.retention import PostgresRetentionStore
 from rota.storage.postgres.run_claims import PostgresRunClaims
@@ -44,6 +46,9 @@ class ServerStores(Struct, frozen=True):
     bindings: PostgresBindingStore
     check_in_deadlines: PostgresCheckInDeadlines
     calendars: PostgresCalendarStore
+    evidence: PostgresEvidenceStore
+    milestones: PostgresMilestoneStore
+    milestone_duties: PostgresMilestoneDuties
     partitions: PostgresPartitions
     retention: PostgresRetentionStore
 
@@ -70,6 +75,9 @@ def server_stores(pools: ServerPools) -> ServerStores:
         bindings=PostgresBindingStore(api),
         check_in_deadlines=PostgresCheckInDeadlines(service, pooled_by_transaction=pooled),
         calendars=PostgresCalendarStore(api),
+        evidence=PostgresEvidenceStore(api),
+        milestones=PostgresMilestoneStore(api),
+        milestone_duties=PostgresMilestoneDuties(service, pooled_by_transaction=pooled),
         partitions=PostgresPartitions(service, pooled_by_transaction=pooled),
         retention=PostgresRetentionStore(service, pooled_by_transaction=pooled),
     )

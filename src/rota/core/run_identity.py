@@ -32,6 +32,11 @@ def unique_key(tenant_id: TenantId, scope: str, *parts: str) -> str:
     return _key(b"rota.uniq", tenant_id, scope, *parts)
 
 
+def milestone_key(tenant_id: TenantId, name: str, subject: str, attempt_no: int) -> str:
+    """The key of the run that is the nth attempt ever at a subject's milestone."""
+    return _key(b"rota.mile", tenant_id, name, subject, str(attempt_no))
+
+
 def _key(domain: bytes, *parts: str) -> str:
     pieces: list[bytes] = []
     for part in parts:

@@ -25,6 +25,7 @@ from rota.domain.errors import invalid_input
 from rota.domain.problems import FieldProblem
 from rota.domain.run import RunDraft
 from rota.domain.schedule import ScheduleDraft
+from rota.domain.triggers import MilestoneTrigger
 
 DESCRIPTION_RULE = TextRule(4_000, NAME_RULE.pattern, "no space at its beginning or end", length_min=0)
 LABELS_MAX = 64
@@ -82,6 +83,7 @@ def _triggers_problems(draft: ScheduleDraft) -> Iterator[FieldProblem]:
     if not 1 <= count <= TRIGGERS_MAX:
         problem = "is empty, so the schedule would never fire" if count == 0 else f"has {count} entries"
         yield FieldProblem("triggers", problem, f"give 1 to {TRIGGERS_MAX} triggers")
+    milestones: set[str] = set()
     for place, trigger in enumerate(draft.triggers[:TRIGGERS_MAX]):
         found = list(validate_trigger(trigger))
         yield from under(f"triggers[{place}]", iter(found))
@@ -89,6 +91,10 @@ def _triggers_problems(draft: ScheduleDraft) -> Iterator[FieldProblem]:
             first = draft.triggers.index(trigger)
             problem = f"is the same as triggers[{first}], so each of its times would fire twice"
             yield FieldProblem(f"triggers[{place}]", problem, "remove one of them")
+        elif isinstance(trigger, MilestoneTrigger) and trigger.name in milestones:
+            yield FieldProblem(f"triggers[{place}].name", "is another milestone's of this schedule", "choose another")
+        if isinstance(trigger, MilestoneTrigger):
+            milestones.add(trigger.name)
 
 
 def _run_draft_problems(draft: RunDraft) -> Iterator[FieldProblem]:

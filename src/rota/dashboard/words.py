@@ -12,7 +12,7 @@ from rota.domain.policies import Misfire, Overlap, Policies, RetryPolicy
 from rota.domain.run import LogLine, Run
 from rota.domain.schedule import Schedule
 from rota.domain.targets import HttpTarget, Target
-from rota.domain.triggers import AtTrigger, CronTrigger, IntervalTrigger, Trigger
+from rota.domain.triggers import AtTrigger, CronTrigger, IntervalTrigger, MilestoneTrigger, Trigger
 
 COMMAND_LENGTH_MAX = 120
 LINE_LENGTH_MAX = 2_000
@@ -50,6 +50,8 @@ def trigger_words(trigger: Trigger) -> str:
             return f"every {exact_words(seconds)}"
         case AtTrigger(at=at):
             return f"once at {at:%Y-%m-%d %H:%M}Z"
+        case MilestoneTrigger(name=name):
+            return f"milestone {name}"
 
 
 def target_words(target: Target) -> str:

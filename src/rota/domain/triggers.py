@@ -11,6 +11,7 @@ from msgspec import Struct
 Gap: TypeAlias = Literal["next_valid", "skip", "shift"]
 OverlapHour: TypeAlias = Literal["first", "second", "both"]
 OnExcluded: TypeAlias = Literal["skip", "next_business_day", "previous_business_day"]
+OnMissed: TypeAlias = Literal["run_late", "skip"]
 Weekday: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
@@ -79,4 +80,30 @@ class AtTrigger(TriggerLimits, frozen=True, forbid_unknown_fields=True, tag_fiel
     at: datetime
 
 
-Trigger: TypeAlias = CronTrigger | IntervalTrigger | AtTrigger
+class MilestoneTrigger(TriggerLimits, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="milestone"):
+    """For each subject, once, when evidence of a kind is `age_seconds` old (docs/milestones.md). No clock fires it.
+
+    `name` is unique in its tenant; for the names of `MILESTONE_CATALOGUE` the rest may be left out. When it was not
+    made within `window_seconds` after its time, it is made late, or given up ("skip").
+    """
+
+    name: str
+    evidence: str | None = None
+    age_seconds: float | None = None
+    window_seconds: float | None = None
+    on_missed: OnMissed = "run_late"
+
+
+class CataloguedMilestone(Struct, frozen=True):
+    """What a milestone trigger of a known name means where it does not say otherwise."""
+
+    evidence: str
+    age_seconds: float
+
+
+MILESTONE_CATALOGUE: dict[str, CataloguedMilestone] = {
+    "AUTO_12H": CataloguedMilestone("installation", 43_200.0),
+    "AUTO_24H": CataloguedMilestone("installation", 86_400.0),
+}
+
+Trigger: TypeAlias = CronTrigger | IntervalTrigger | AtTrigger | MilestoneTrigger

@@ -10,9 +10,13 @@ from typing import Any
 
 import msgspec
 
+from rota.domain.milestone import MilestoneOrder
 from rota.worker.context import Context
 from rota.worker.outcomes import NonRetryable
 
+OFFERED_ARGUMENT = "milestone"
+
+_OFFERED_FIELDS = frozenset(field.name for field in msgspec.structs.fields(MilestoneOrder))
 _VARIADIC = frozenset({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
 _PLAIN = frozenset({int, float, str, bool})
 
@@ -61,8 +65,21 @@ def bind_arguments(signature: Signature, args: Mapping[str, Any], context: Conte
     for name in contexts:
         call[name] = context
     if not (signature.named >= call.keys() >= signature.required):
+        if _is_offered(signature, call):
+            del call[OFFERED_ARGUMENT]
         _refuse_unless_it_binds(signature, call)
     return call
+
+
+def _is_offered(signature: Signature, call: Mapping[str, Any]) -> bool:
+    """What a milestone's run brings along is for handlers that ask for it; others are called without."""
+    given = call.get(OFFERED_ARGUMENT)
+    takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in signature.parameters.parameters.values())
+    return (
+        isinstance(given, dict)
+        and given.keys() == _OFFERED_FIELDS
+        and not (takes_any or OFFERED_ARGUMENT in signature.named)
+    )
 
 
 def _refuse_unless_it_binds(signature: Signature, call: dict[str, Any]) -> None:

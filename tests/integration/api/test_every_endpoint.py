@@ -16,7 +16,7 @@ from rota.api.rest.wiring import ApiPorts
 from rota.domain.errors import CATALOGUE, Unavailable
 from rota.storage.postgres.driver import Connection
 from tests.integration.api.raw_asgi import Exchange, answered
-from tests.integration.api.world import World, guarded_endpoints, path_of
+from tests.integration.api.world import SCHEDULE, World, guarded_endpoints, path_of
 from tests.support.waiting import wait_until
 
 Prepare = Callable[[World], Awaitable[object]]
@@ -50,6 +50,12 @@ async def another_template(world: World) -> dict[str, str]:
     return {"template_name": "spare"}
 
 
+async def another_milestone(world: World) -> dict[str, str]:
+    welcome = {"kind": "milestone", "name": "welcome", "evidence": "storefront", "age_seconds": 60}
+    await world.call("POST", "/schedules", {**SCHEDULE, "name": "welcome", "triggers": [welcome]})
+    return {"milestone": "welcome"}
+
+
 async def another_tenant(world: World) -> dict[str, str]:
     await world.call("POST", "/tenants", {"id": "spare"}, role="platform_admin")
     return {"tenant_id": "spare"}
@@ -62,6 +68,7 @@ PREPARED: dict[str, Prepare] = {
     "revoke_tenant": another_tenant,
     "delete_check_in": another_check_in,
     "delete_schedule_template": another_template,
+    "retry_milestone": another_milestone,
     "acquire_lock": one_lock,
     "renew_lock": one_lock,
     "release_lock": one_lock,
@@ -72,6 +79,7 @@ BODIES: dict[str, Callable[[Any], Any]] = {
     "replace_schedule": lambda example: {**example, "name": "replaced"},
     "resume_schedule": lambda _: {},
     "acquire_lock": lambda example: {**example, "wait_seconds": 0},
+    "evaluate_milestones": lambda example: {**example, "subject": "nobody"},
 }
 
 
@@ -169,6 +177,7 @@ class Broken:
 STORES = (
     "schedules", "run_intake", "run_reader", "run_control", "workers", "tenants", "tokens", "events", "idempotency",
     "locks", "signing_secrets", "check_ins", "retention", "calendars", "templates", "bindings",
+    "evidence", "milestones",
 )  # fmt: skip
 
 
@@ -298,7 +307,7 @@ async def test_pages_beside_the_api_need_no_token_of_its_and_never_shadow_it(wor
 async def test_stats_count_what_is_there(world: World) -> None:
     shown = (await world.call("GET", "/stats", role="viewer")).json()
     assert shown["schedules"] == {"total_count": 1, "enabled_count": 1, "paused_count": 0}
-    assert (shown["runs"]["succeeded"], shown["runs"]["scheduled"], shown["runs"]["failed"]) == (1, 1, 0)
+    assert (shown["runs"]["succeeded"], shown["runs"]["scheduled"], shown["runs"]["failed"]) == (2, 1, 0)
     await world.call("POST", f"/schedules/{world.ids['schedule_id']}/pause")
     shown = (await world.call("GET", "/stats")).json()
     assert shown["schedules"] == {"total_count": 1, "enabled_count": 0, "paused_count": 1}

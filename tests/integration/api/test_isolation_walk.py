@@ -18,6 +18,7 @@ MAKES_ITS_OWN = {
     ("POST", "/api/v1/locks/{lock_name}/acquire"),
     ("PUT", "/api/v1/schedule-templates/{template_name}"),
     ("PUT", "/api/v1/bindings/{kind}/{subject}"),
+    ("PUT", "/api/v1/evidence/{kind}/{subject}"),
 }
 
 

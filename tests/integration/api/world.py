@@ -28,8 +28,10 @@ from rota.storage.postgres.calendars import PostgresCalendarStore
 from rota.storage.postgres.check_ins import PostgresCheckInStore
 from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.events import PostgresEventStore
+from rota.storage.postgres.evidence import PostgresEvidenceStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
 from rota.storage.postgres.locks import PostgresLockStore
+from rota.storage.postgres.milestones import PostgresMilestoneStore
 from rota.storage.postgres.retention import PostgresRetentionStore
 from rota.storage.postgres.run_claims import PostgresRunClaims
 from rota.storage.postgres.run_control import PostgresRunControl
@@ -141,6 +143,8 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         calendars=PostgresCalendarStore(api_pool),
         templates=PostgresTemplateStore(api_pool),
         bindings=PostgresBindingStore(api_pool),
+        evidence=PostgresEvidenceStore(api_pool),
+        milestones=PostgresMilestoneStore(api_pool),
         wakeups=wakeups,
         metrics=Metrics(),
     )
@@ -185,7 +189,8 @@ async def furnish(world: World) -> None:
     template = {**TEMPLATE_EXAMPLE, "defaults": {"hour": 3}}
     (await world.call("PUT", "/schedule-templates/daily-insights", template)).raise_for_status()
     (await world.call("PUT", "/bindings/storefront/site-1", {"template": "daily-insights"})).raise_for_status()
-    (worker,) = await world.ports.workers.list_recent(1)
+    await one_milestone(world, schedule)
+    (worker, *_) = await world.ports.workers.list_recent(1)
     lock = {"holder": "billing", "ttl_seconds": 600}
     (await world.call("POST", "/locks/reports-of-acme/acquire", lock)).raise_for_status()
     calendar = {"yearly": ["12-25"]}
@@ -202,8 +207,22 @@ async def furnish(world: World) -> None:
         "template_name": "daily-insights",
         "kind": "storefront",
         "subject": "site-1",
+        "milestone": "AUTO_12H",
         "tenant_id": ACME,
     }
+
+
+async def one_milestone(world: World, schedule: dict[str, Any]) -> None:
+    """Done for `site-1`, whose evidence is that of the API's own example."""
+    triggers = [*SCHEDULE["triggers"], {"kind": "milestone", "name": "AUTO_12H", "evidence": "storefront"}]
+    patch = {"If-Match": "*", "Content-Type": "application/merge-patch+json"}
+    path = f"/schedules/{schedule['id']}"
+    (await world.call("PATCH", path, {"triggers": triggers}, headers=patch)).raise_for_status()
+    fact = {"occurred_at": "2026-03-01T08:30:00Z"}
+    (await world.call("PUT", "/evidence/storefront/site-1", fact)).raise_for_status()
+    asked = {"tenant_id": ACME, "subject": "site-1", "wait_seconds": 0}
+    tick = (await world.call("POST", "/milestones/evaluate", asked)).json()
+    await execute_once(world, RunId(tick["triggers"][0]["run_id"]))
 
 
 async def execute_once(world: World, run_id: RunId, verb: str = "succeed") -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rota import Context
+from rota.domain.milestone import MilestoneOrder
 from rota.worker.arguments import ArgumentMismatch, bind_arguments, signature_of
 from rota.worker.testing import fake_context
 
@@ -58,3 +59,23 @@ def test_what_binds_is_what_the_interpreter_would_bind(function: Callable[..., A
 def test_values_of_another_type_are_refused(args: Mapping[str, Any], wrong: str) -> None:
     with pytest.raises(ArgumentMismatch, match=f"argument '{wrong}' does not fit"):
         bind_arguments(signature_of(plain), args, fake_context())
+
+
+ORDER = {
+    "name": "AUTO_12H", "tenant_id": "acme", "subject": "site", "evidence": "installation",
+    "occurred_at": "2026-03-01T12:00:00Z", "due_at": "2026-03-02T00:00:00Z", "attempt": 2,
+}  # fmt: skip
+
+
+def test_what_a_milestone_tells_is_for_handlers_that_ask_for_it() -> None:
+    def asks(milestone: MilestoneOrder) -> None: ...
+    def takes_all(**rest: Any) -> None: ...
+
+    bound = bind_arguments(signature_of(asks), {"milestone": ORDER}, fake_context())
+    assert (bound["milestone"].subject, bound["milestone"].attempt) == ("site", 2)
+    assert bind_arguments(signature_of(takes_all), {"milestone": ORDER}, fake_context()) == {"milestone": ORDER}
+    assert bind_arguments(signature_of(plain), {"a": 1, "milestone": ORDER}, fake_context()) == {"a": 1}
+    with pytest.raises(ArgumentMismatch, match="'milestone'"):
+        bind_arguments(signature_of(plain), {"a": 1, "milestone": "AUTO_12H"}, fake_context())
+    with pytest.raises(ArgumentMismatch, match="'x'"):
+        bind_arguments(signature_of(plain), {"a": 1, "x": ORDER}, fake_context())

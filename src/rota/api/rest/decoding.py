@@ -26,13 +26,19 @@ _NAMES_A_TENANT = frozenset({"tenant_id", "tenant"})
 def read_body(endpoint: Endpoint, raw: bytes, content_type: str | None, tenant_id: TenantId) -> object:
     """The body as the endpoint's type. A tenant that it names must be the one acted on, and is then taken out."""
     if not raw.strip():
+        if endpoint.names_tenant:
+            raise _no_tenant()
         return _without_body(endpoint)
     _check_content_type(content_type)
     try:
         loose: object = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
         raise DomainError("MALFORMED_REQUEST", f"the body is no JSON: {wrong}") from wrong
+    if endpoint.names_tenant:
+        _require_tenant(loose)
     _check_tenants(loose, tenant_id)
+    if endpoint.names_tenant:
+        loose = _with_tenant(loose, tenant_id)
     _check_text(loose)
     return _typed(loose, endpoint.body)
 
@@ -54,6 +60,25 @@ def _typed(loose: object, wanted: type[object]) -> object:
         return msgspec.convert(loose, wanted)
     except msgspec.ValidationError as wrong:
         raise invalid_input([shape_problem(str(wrong), wanted)]) from wrong
+
+
+def _require_tenant(loose: object) -> None:
+    """Of an object. Anything else is looked through for another's first."""
+    if isinstance(loose, dict):
+        named = cast("dict[str, Any]", loose).get("tenant_id")
+        if not isinstance(named, str) or not named.strip():
+            raise _no_tenant()
+
+
+def _with_tenant(loose: object, tenant_id: TenantId) -> object:
+    if not isinstance(loose, dict):
+        raise _no_tenant()
+    return {**cast("dict[str, Any]", loose), "tenant_id": tenant_id}
+
+
+def _no_tenant() -> DomainError:
+    problem = FieldProblem("tenant_id", "is missing, blank or no text", "send the id of the tenant")
+    return DomainError("TENANT_CONTEXT_UNAVAILABLE", "the body's tenant_id is missing, blank or no text", [problem])
 
 
 def _check_tenants(loose: object, tenant_id: TenantId) -> None:

@@ -21,7 +21,7 @@ BODY_BYTES_MAX = 1_048_576
 BULK_BODY_BYTES_MAX = 16 * 1_048_576
 
 # Path parameters that are names within the acting tenant, not ids that the store gave out.
-NAMED_BY_TENANT = frozenset({"calendar_name", "lock_name", "template_name", "kind", "subject"})
+NAMED_BY_TENANT = frozenset({"calendar_name", "lock_name", "template_name", "milestone", "kind", "subject"})
 
 BodyT = TypeVar("BodyT")
 QueryT = TypeVar("QueryT")
@@ -69,9 +69,10 @@ Handler: TypeAlias = Callable[[Call[Any, Any]], Awaitable[Answer | StreamAnswer]
 
 class Endpoint(Struct, frozen=True, kw_only=True):
     """`access` is None only where no token is needed. `answers` are the types of its answer, none where
-    that is no JSON of ours.
+    that is no JSON of ours; `other_status` is of the same answer, where it tells two cases apart.
 
-    `version` says whether If-Match is taken; a "required" one that is missing answers 428.
+    `version` says whether If-Match is taken; a "required" one that is missing answers 428. Where a body must name the
+    tenant (`names_tenant`), one that does not is refused before anything else of it is judged.
     """
 
     method: Method
@@ -85,9 +86,11 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     query: type[Struct] = Nothing
     answers: tuple[Any, ...] = ()
     status: int = 200
+    other_status: int | None = None
     content_type: str = "application/json"
     version: Literal["no", "optional", "required"] = "no"
     takes_key: bool = False
+    names_tenant: bool = False
     errors: tuple[str, ...] = ()
     example: Any = None
     under_api: bool = True
@@ -114,9 +117,11 @@ class EndpointFields(TypedDict, total=False):
     query: type[Struct]
     answers: tuple[Any, ...]
     status: int
+    other_status: int | None
     content_type: str
     version: Literal["no", "optional", "required"]
     takes_key: bool
+    names_tenant: bool
     errors: tuple[str, ...]
     example: Any
     under_api: bool

@@ -108,6 +108,8 @@ class _Describer:
         if one.version != "no":
             answer["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "The version, for If-Match."}}
         found = {str(one.status): answer}
+        if one.other_status is not None:
+            found[str(one.other_status)] = answer
         if one.takes_key:
             found["200"] = {**answer, "description": "The key was known: what it made, unchanged."}
         return found

@@ -6,11 +6,13 @@ anything of the request is judged.
 
 import re
 from typing import Any, cast
+from urllib.parse import quote, unquote
 
 from litestar import Request, Response, route
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
+from litestar.types import HTTPScope
 
 from rota.api.authz import least_role, require
 from rota.api.rest.decoding import read_body, read_query
@@ -28,6 +30,8 @@ KEY_CHARACTERS_MAX = 255
 STREAM_HEADERS = {"X-Accel-Buffering": "no"}
 
 _NOBODY = Actor(TenantId(""), "", TokenId(""), "viewer")
+# Those that may hold slashes: they are the rest of the path.
+PATH_TAILS = frozenset({"subject"})
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _KEY = re.compile(r"[\x20-\x7e]+")
@@ -50,10 +54,14 @@ def bind(endpoint: Endpoint, services: Services) -> HTTPRouteHandler:
         )
 
     handle.__name__ = endpoint.operation_id
-    path = re.sub(r"\{(\w+)\}", r"{\1:str}", endpoint.full_path)
+    path = re.sub(r"\{(\w+)\}", lambda found: f"{{{found[1]}:{_kind(found[1])}}}", endpoint.full_path)
     return route(
         path, http_method=[endpoint.method], request_max_body_size=BULK_BODY_BYTES_MAX, status_code=endpoint.status
     )(handle)
+
+
+def _kind(parameter: str) -> str:
+    return "path" if parameter in PATH_TAILS else "str"
 
 
 def _content(answer: Answer) -> bytes:
@@ -86,6 +94,8 @@ async def _call(endpoint: Endpoint, services: Services, request: Request[Any, An
 def _path(request: Request[Any, Any, State], endpoint: Endpoint, actor: Actor) -> dict[str, str]:
     """The path's parameters. An id that cannot be one is as unknown as any other."""
     path = cast("dict[str, str]", dict(request.path_params))
+    for name in PATH_TAILS & path.keys():
+        path[name] = _tail(endpoint, name, request.scope)
     for name, value in path.items():
         if name == "tenant_id":
             if actor.role != "platform_admin":
@@ -95,6 +105,13 @@ def _path(request: Request[Any, Any, State], endpoint: Endpoint, actor: Actor) -
                 require(actor.role, endpoint.access)
             raise not_found(name, value)
     return path
+
+
+def _tail(endpoint: Endpoint, name: str, scope: HTTPScope) -> str:
+    """As it was sent: the framework normalises what it matches, and slashes may be doubled in a name."""
+    place = endpoint.full_path.split("/").index(f"{{{name}}}")
+    sent = cast("bytes | None", scope.get("raw_path")) or quote(scope["path"]).encode()  # pyright: ignore[reportUnknownMemberType]
+    return unquote(sent.partition(b"?")[0].decode("latin-1").split("/", place)[place])
 
 
 def _if_match(endpoint: Endpoint, request: Request[Any, Any, State]) -> str | None:

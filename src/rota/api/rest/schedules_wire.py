@@ -13,7 +13,7 @@ from rota.domain.policies import Policies
 from rota.domain.problems import FieldProblem
 from rota.domain.schedule import Schedule, ScheduleDraft, TriggerState
 from rota.domain.targets import Target
-from rota.domain.triggers import AtTrigger, CronTrigger, IntervalTrigger
+from rota.domain.triggers import AtTrigger, CronTrigger, IntervalTrigger, MilestoneTrigger
 from rota.ports.schedule_store import ScheduleFilter
 from rota.services.schedule_previewing import TriggerPreview
 
@@ -59,7 +59,18 @@ class AtTriggerView(AtTrigger, frozen=True, kw_only=True, tag_field="kind", tag=
     fires_left: int | None
 
 
-TriggerView: TypeAlias = CronTriggerView | IntervalTriggerView | AtTriggerView
+class MilestoneTriggerView(MilestoneTrigger, frozen=True, kw_only=True, tag_field="kind", tag="milestone"):
+    """A milestone trigger. How far it is with each subject is told by `/milestones`."""
+
+    id: TriggerId
+    anchor_at: datetime
+    next_fire_at: datetime | None
+    fired_through: datetime | None
+    fires_count: int
+    fires_left: int | None
+
+
+TriggerView: TypeAlias = CronTriggerView | IntervalTriggerView | AtTriggerView | MilestoneTriggerView
 
 
 class ScheduleView(Struct, frozen=True, kw_only=True):
@@ -163,6 +174,8 @@ def trigger_view(state: TriggerState) -> TriggerView:
             return IntervalTriggerView(**asdict(state.spec), **progress)
         case AtTrigger():
             return AtTriggerView(**asdict(state.spec), **progress)
+        case MilestoneTrigger():
+            return MilestoneTriggerView(**asdict(state.spec), **progress)
 
 
 def preview_body(found: tuple[TriggerPreview, ...]) -> PreviewBody:

@@ -14,6 +14,7 @@ from rota.ports.clock import Clock
 from rota.ports.idempotency_store import IdempotencyStore
 from rota.ports.ids import Ids
 from rota.ports.lock_store import LockStore
+from rota.ports.milestone_store import EvidenceStore, MilestoneStore
 from rota.ports.retention_store import RetentionStore
 from rota.ports.run_store import RunControl, RunIntake, RunReader
 from rota.ports.schedule_store import ScheduleStore
@@ -25,6 +26,9 @@ from rota.services.binding_verbs import BindingVerbs
 from rota.services.calendar_verbs import CalendarVerbs
 from rota.services.check_in_verbs import CheckInVerbs
 from rota.services.lock_verbs import LockVerbs
+from rota.services.milestone_generating import MilestoneGenerating
+from rota.services.milestone_ticks import MilestoneTicks
+from rota.services.milestone_verbs import EvidenceVerbs, MilestoneVerbs
 from rota.services.retention import Retention
 from rota.services.run_verbs import RunVerbs
 from rota.services.schedule_previewing import SchedulePreviews
@@ -58,6 +62,8 @@ class ApiPorts(Struct, frozen=True):
     calendars: CalendarStore
     templates: TemplateStore
     bindings: BindingStore
+    evidence: EvidenceStore
+    milestones: MilestoneStore
     wakeups: Wakeups
     metrics: Metrics
     readiness: dict[str, ReadinessCheck] = {}
@@ -88,6 +94,9 @@ class Services(Struct, frozen=True):
     retention: Retention
     calendars: CalendarVerbs
     bindings: BindingVerbs
+    evidence: EvidenceVerbs
+    milestones: MilestoneVerbs
+    milestone_ticks: MilestoneTicks
     tenants: TenantVerbs
     authenticator: Authenticator
     streams: StreamGate
@@ -95,6 +104,7 @@ class Services(Struct, frozen=True):
 
 
 def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> Services:
+    generating = MilestoneGenerating(ports.milestones, ports.wakeups)
     return Services(
         ports,
         options,
@@ -114,6 +124,9 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
         Retention(ports.retention, ports.clock),
         CalendarVerbs(ports.calendars, ports.wakeups),
         BindingVerbs(ports.templates, ports.bindings, ports.schedules, ports.calendars, ports.ids, ports.wakeups),
+        EvidenceVerbs(ports.evidence, ports.schedules, ports.wakeups),
+        MilestoneVerbs(ports.milestones, generating, ports.wakeups),
+        MilestoneTicks(ports.milestones, generating, ports.clock),
         TenantVerbs(ports.tenants, ports.tokens, ports.schedules, ports.ids, ports.wakeups),
         Authenticator(ports.tokens, ports.clock, ports.metrics),
         StreamGate(options.streams_max, options.streams_per_tenant_max, ports.metrics),

@@ -12,14 +12,14 @@ from rota.core.occurrences.calendars import DayRule, HoursSource, SkippingSource
 from rota.core.occurrences.instants import SECOND_US, to_datetime, to_microseconds
 from rota.core.occurrences.matching import matcher_of
 from rota.core.occurrences.moving import BackwardSource, CalendarSource, ForwardSource
-from rota.core.occurrences.sources import AtSource, CronSource, IntervalSource, Source
+from rota.core.occurrences.sources import AtSource, CronSource, IntervalSource, NoSource, Source
 from rota.core.occurrences.syntax import may_use_hash, parse_cron
 from rota.core.occurrences.timeline import timeline_of
 from rota.core.occurrences.validation import validate_trigger
 from rota.core.occurrences.zones import zone_of
 from rota.domain.calendar import NamedCalendar
 from rota.domain.errors import invalid_input
-from rota.domain.triggers import Calendar, CronTrigger, IntervalTrigger, Trigger
+from rota.domain.triggers import Calendar, CronTrigger, IntervalTrigger, MilestoneTrigger, Trigger
 
 BETWEEN_MAX: Final = 100_000
 """The most that `between` returns at once, whatever its limit."""
@@ -96,6 +96,8 @@ def compile_trigger(
         raw = _interval_source(trigger, _every_us(trigger), anchor)
         return Occurrences(trigger, *_on_calendar(trigger, raw, calendars))
     _refuse_problems(trigger)
+    if isinstance(trigger, MilestoneTrigger):
+        return Occurrences(trigger, NoSource(), None)
     raw = AtSource(to_microseconds(trigger.at))
     return Occurrences(trigger, *_on_calendar(trigger, raw, calendars))
 

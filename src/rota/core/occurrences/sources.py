@@ -64,3 +64,13 @@ class AtSource:
 
     def next_us(self, after_us: int) -> int | None:
         return self.at_us if after_us < self.at_us < HORIZON_US else None
+
+
+class NoSource:
+    """No time at all: what fires it is no clock."""
+
+    __slots__ = ()
+
+    def next_us(self, after_us: int) -> int | None:
+        del after_us
+        return None

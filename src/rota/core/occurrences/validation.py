@@ -9,6 +9,7 @@ from datetime import datetime
 from math import isfinite
 from typing import Final, get_args
 
+from rota.core.milestone_validation import milestone_trigger_problems
 from rota.core.occurrences.fields import CronSyntaxError
 from rota.core.occurrences.instants import YEAR_FIRST, YEAR_LAST
 from rota.core.occurrences.syntax import parse_cron
@@ -20,6 +21,7 @@ from rota.domain.triggers import (
     CronTrigger,
     Gap,
     IntervalTrigger,
+    MilestoneTrigger,
     OnExcluded,
     OverlapHour,
     Trigger,
@@ -52,6 +54,8 @@ def _own_problems(trigger: Trigger) -> Iterator[FieldProblem]:
             return _interval_problems(trigger)
         case AtTrigger():
             return _at_problems(trigger)
+        case MilestoneTrigger():
+            return milestone_trigger_problems(trigger)
 
 
 def _cron_problems(trigger: CronTrigger) -> Iterator[FieldProblem]:

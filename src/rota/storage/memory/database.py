@@ -17,6 +17,7 @@ from rota.storage.event_drafts import refuse_unknown_types
 from rota.storage.memory.binding_tables import BindingTables
 from rota.storage.memory.check_in_tables import CheckInTables
 from rota.storage.memory.lock_tables import LockTables
+from rota.storage.memory.milestone_tables import MilestoneTables
 from rota.storage.memory.run_tables import RunTables
 from rota.storage.memory.signing_tables import SigningTables
 
@@ -67,6 +68,7 @@ class MemoryDatabase:
     locks_state: LockTables = field(default_factory=LockTables)
     check_ins_state: CheckInTables = field(default_factory=CheckInTables)
     bindings_state: BindingTables = field(default_factory=BindingTables)
+    milestones_state: MilestoneTables = field(default_factory=MilestoneTables)
     signing_state: SigningTables = field(default_factory=SigningTables)
     transactions_count: int = 0
 

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import structs
 
+from rota.core.milestones import definitions_of
 from rota.domain.calendar import CALENDAR_SCHEDULES_MAX
 from rota.domain.errors import Bug, not_found
 from rota.domain.ids import ScheduleId, TenantId
+from rota.domain.milestone import MILESTONES_PER_TENANT_MAX
 from rota.domain.page import Page, PageRequest
 from rota.domain.schedule import Schedule, TriggerState
 from rota.ports.schedule_store import ScheduleChange, ScheduleFilter
@@ -16,6 +18,7 @@ from rota.storage.event_drafts import drafts_of_tenant
 from rota.storage.memory.database import MemoryDatabase
 from rota.storage.memory.paging import counted_page_of
 from rota.storage.memory.tenants import open_tenant
+from rota.storage.milestone_refusals import milestone_names_taken, names_given_twice, quota_exceeded
 from rota.storage.page_cursor import decode_counted_cursor
 from rota.storage.schedule_refusals import ID_GIVEN_TWICE, names_taken, version_mismatch
 
@@ -34,6 +37,7 @@ class MemoryScheduleStore:
         self._refuse_taken_names(tenant_id, schedules)
         self._refuse_known_ids(schedules)
         self._refuse_outdated_calendars(tenant_id, schedules)
+        self._keep_milestones(tenant_id, schedules)
         self._database.record_events(events)
         self._database.record_audit(tenant_id, change.audit)
         self._database.schedules.update({schedule.id: schedule for schedule in schedules})
@@ -71,6 +75,7 @@ class MemoryScheduleStore:
             created_by=stored.created_by,
             triggers=_with_progress(stored, schedule.triggers),
         )
+        self._keep_milestones(schedule.tenant_id, [schedule])
         self._database.record_events(events)
         self._database.record_audit(schedule.tenant_id, change.audit)
         self._database.schedules[schedule.id] = saved
@@ -91,6 +96,24 @@ class MemoryScheduleStore:
             names.add(schedule.name)
         if taken:
             raise names_taken(len(schedules), taken)
+
+    def _keep_milestones(self, tenant_id: TenantId, schedules: Sequence[Schedule]) -> None:
+        """Their names are unique in the tenant; what was saved walks through the evidence anew."""
+        given = {schedule.id for schedule in schedules}
+        others = {
+            definition.name
+            for other in self._live(tenant_id)
+            if other.id not in given
+            for definition in definitions_of(other)
+        }
+        names = [definition.name for schedule in schedules for definition in definitions_of(schedule)]
+        taken = names_given_twice(schedules) | (others & set(names))
+        if taken:
+            raise milestone_names_taken(schedules, taken)
+        if len(others) + len(names) > MILESTONES_PER_TENANT_MAX:
+            raise quota_exceeded()
+        walking = self._database.milestones_state.walking
+        walking += [(tenant_id, name) for name in names if (tenant_id, name) not in walking]
 
     def _refuse_known_ids(self, schedules: Sequence[Schedule]) -> None:
         ids = [schedule.id for schedule in schedules]

@@ -25,6 +25,7 @@ from rota.storage.postgres.connections import tenant_transaction, transaction
 from rota.storage.postgres.driver import Connection, Pool, Row
 from rota.storage.postgres.events import insert_events
 from rota.storage.postgres.keyset_pages import page_of_rows
+from rota.storage.postgres.milestone_definitions import keep_definitions
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.tenants import refuse_revoked_tenant
 from rota.storage.postgres.unstorable_text import refusing_unstorable_text
@@ -126,6 +127,7 @@ async def insert_schedules(connection: Connection, tenant_id: TenantId, schedule
     _refuse_names_not_stored(schedules, stored)
     if uses_calendars:
         await replace_uses(connection, tenant_id, schedules)
+    await keep_definitions(connection, tenant_id, schedules, are_new=True)
 
 
 async def save_schedule_if_version(connection: Connection, schedule: Schedule, expected_version: int) -> None:
@@ -137,6 +139,7 @@ async def save_schedule_if_version(connection: Connection, schedule: Schedule, e
     await _save_locked(connection, schedule, was_enabled=before["enabled"])
     if uses_calendars or before["uses_calendars"]:
         await replace_uses(connection, schedule.tenant_id, (schedule,))
+    await keep_definitions(connection, schedule.tenant_id, (schedule,), are_new=False)
 
 
 async def _insert(connection: Connection, tenant_id: TenantId, schedules: Sequence[Schedule]) -> set[str]:

@@ -1,0 +1,90 @@
+"""The leader's watch over milestones: it sleeps until the next one is due, and has it made by the way that all have.
+
+It needs no fence: a milestone is judged again, and its attempt begun, while its row is held. An idle watch costs one
+look per `POLL_SECONDS`; wake-ups shorten the sleep. What cannot be made (it is paused, say) loses its time.
+"""
+
+import asyncio
+
+import structlog
+
+from rota.domain.errors import DomainError
+from rota.domain.milestone import DueMilestone
+from rota.ports.clock import Clock
+from rota.ports.milestone_store import MilestoneDuties
+from rota.ports.wakeups import Wakeups
+from rota.services.leadership import Leadership
+from rota.services.milestone_generating import MILESTONES_TOPIC, MilestoneGenerating, leader_audit
+from rota.services.waiting import wait_for_any
+
+POLL_SECONDS = 10.0
+# What is due and could not be begun is not asked for without a pause.
+SPACING_SECONDS = 0.05
+STANDBY_SECONDS = 60.0
+DUE_PER_ROUND_MAX = 200
+LANES = 2
+SUBJECTS_PER_WALK_MAX = 1_000
+
+_log = structlog.get_logger("rota.services.milestones")
+
+
+class MilestoneWatch:
+    """`run` is its loop."""
+
+    def __init__(
+        self,
+        duties: MilestoneDuties,
+        generating: MilestoneGenerating,
+        leadership: Leadership,
+        wakeups: Wakeups,
+        clock: Clock,
+    ) -> None:
+        self._duties = duties
+        self._generating = generating
+        self._leadership = leadership
+        self._clock = clock
+        self._changed = leadership.subscribe()
+        self._told = wakeups.subscribe(MILESTONES_TOPIC)
+
+    async def run(self) -> None:
+        """Until it is cancelled. Raises Unavailable; the next run begins with a look."""
+        while True:
+            self._changed.clear()
+            self._told.clear()
+            if self._leadership.fence() is None:
+                await wait_for_any([self._changed], self._clock, STANDBY_SECONDS)
+                continue
+            pause = await self.round()
+            await self._clock.sleep(min(pause, SPACING_SECONDS))
+            await wait_for_any([self._changed, self._told], self._clock, pause - SPACING_SECONDS)
+
+    async def round(self) -> float:
+        """One look and what it calls for; gives the seconds until the next one."""
+        need = await self._duties.look()
+        if need.walks:
+            await self._duties.walk(SUBJECTS_PER_WALK_MAX)
+        if need.next_in_seconds is not None and need.next_in_seconds <= 0:
+            failed = await self._make(await self._duties.list_due(DUE_PER_ROUND_MAX))
+            return POLL_SECONDS if failed else SPACING_SECONDS
+        if need.walks:
+            return SPACING_SECONDS
+        return POLL_SECONDS if need.next_in_seconds is None else min(POLL_SECONDS, need.next_in_seconds)
+
+    async def _make(self, due: tuple[DueMilestone, ...]) -> int:
+        """How many could not be judged: they stay due, and must not keep the watch busy for nothing."""
+        pending = list(reversed(due))
+        failed = 0
+
+        async def lane() -> None:
+            nonlocal failed
+            while pending:
+                one = pending.pop()
+                try:
+                    audit = leader_audit(one.name, one.subject)
+                    await self._generating.generate(one.tenant_id, one.name, one.subject, audit)
+                except DomainError as refused:
+                    failed += 1
+                    _log.error("milestone_refused", tenant_id=one.tenant_id, name=one.name, problem=refused.detail)
+
+        await asyncio.gather(*(lane() for _ in range(LANES)))
+        return failed
