@@ -14,13 +14,14 @@ ROLES: tuple[Role, ...] = ("viewer", "operator", "admin", "platform_admin")
 
 
 class Tenant(Struct, frozen=True):
-    """The unit of isolation. `id` is a canonical non-blank string."""
+    """The unit of isolation. `id` is a canonical non-blank string; `weight` is its share of what workers pick up."""
 
     id: TenantId
     name: str
     created_at: datetime
     created_by: str
     revoked_at: datetime | None = None
+    weight: int = 1
 
 
 class ApiToken(Struct, frozen=True):

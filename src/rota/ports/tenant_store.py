@@ -26,6 +26,10 @@ class TenantStore(Protocol):
         """Closes the tenant: its tokens stop working and its schedules stop firing; nothing is deleted."""
         ...
 
+    async def weigh(self, tenant_id: TenantId, weight: int, audit: AuditEntry) -> Tenant:
+        """Sets its share of what workers pick up. The same weight again changes and records nothing."""
+        ...
+
 
 class TokenStore(Protocol):
     """API tokens of a tenant; `authenticate` alone looks across tenants, by hash."""

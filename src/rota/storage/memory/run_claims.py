@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from rota.core.fairness import FairShare
 from rota.domain.errors import Bug, Stale
 from rota.domain.event import EventDraft
 from rota.domain.ids import AttemptToken, TenantId, WorkerId
@@ -25,6 +26,7 @@ class MemoryRunClaims:
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
         self._runs = database.runs_state
+        self._shares: dict[tuple[str, ...], FairShare] = {}
 
     async def claim_batch(self, worker_id: WorkerId, queues: Sequence[str], limit: int) -> tuple[ClaimedRun, ...]:
         now, worker = self._database.now(), self._runs.workers.get(worker_id)
@@ -37,7 +39,7 @@ class MemoryRunClaims:
             for live in self._runs.live.values()
             if live.state == "queued" and live.queue in queues and live.due_at <= now
         ]
-        taken = self._in_turn(sorted(due, key=lambda live: live.claim_order), limit)
+        taken = self._in_share(sorted(due, key=lambda live: live.claim_order), tuple(queues), limit)
         for live in taken:
             live.state, live.worker_id, live.started_at = "running", worker_id, now
             live.token = ((live.token >> 32) + 1) << 32 | int(worker_id[-8:], 16)
@@ -79,15 +81,27 @@ class MemoryRunClaims:
             stored = msgspec.structs.replace(line, stream=storable_text(line.stream), text=storable_text(line.text))
             self._runs.log_lines.setdefault((line.run_id, line.attempt_no, line.seq), stored)
 
-    def _in_turn(self, due: Sequence[LiveRun], limit: int) -> list[LiveRun]:
-        """The first `limit` that may run: of a schedule's serial runs one, and none beside one that is running."""
-        turns, taken = self._runs.taken_turns(), list[LiveRun]()
-        for live in due:
-            if len(taken) < limit and not (live.is_serial and live.schedule_id in turns):
+    def _in_share(self, due: Sequence[LiveRun], queues: tuple[str, ...], limit: int) -> list[LiveRun]:
+        """The first `limit` that may run, of each priority one after the other of whichever tenant is next.
+
+        Of a schedule's serial runs it is one, and none beside one that is running.
+        """
+        share, turns = self._shares.setdefault(queues, FairShare()), self._runs.taken_turns()
+        taken: list[LiveRun] = []
+        for tenant in self._database.tenants.values():
+            share.weigh(tenant.id, tenant.weight)
+        waiting = list(due)
+        while waiting and len(taken) < limit:
+            first = [live.tenant_id for live in waiting if live.priority == waiting[0].priority]
+            tenant_id = share.order(list(dict.fromkeys(first)))[0]
+            live = next(each for each in waiting if each.tenant_id == tenant_id)
+            waiting.remove(live)
+            if not (live.is_serial and live.schedule_id in turns):
                 taken.append(live)
+                share.charge([(tenant_id, 1)])
                 if live.is_serial:
                     turns.add(live.schedule_id)
-        return taken
+        return sorted(taken, key=lambda live: live.claim_order)
 
     def _settled(self, settlement: Settlement) -> SettleResult:
         live = self._held(settlement.run_id, settlement.token)

@@ -58,6 +58,17 @@ class MemoryTenantStore:
         self._stop_schedules(tenant_id, audit.actor)
         return revoked
 
+    async def weigh(self, tenant_id: TenantId, weight: int, audit: AuditEntry) -> Tenant:
+        tenant = await self.get(tenant_id)
+        if tenant.weight == weight:
+            return tenant
+        weighed = structs.replace(tenant, weight=weight)
+        self._database.tenants[tenant_id] = weighed
+        facts = {"weight": weight, "weight_before": tenant.weight}
+        self._database.record_events([EventDraft("TenantWeighed", tenant_id, tenant_id, audit.actor, facts)])
+        self._database.record_audit(tenant_id, audit)
+        return weighed
+
     def _stop_schedules(self, tenant_id: TenantId, actor: str) -> None:
         mine = [s for s in self._database.schedules.values() if s.tenant_id == tenant_id and s.deleted_at is None]
         for schedule in mine:

@@ -2,10 +2,12 @@
 
 Every statement here is a transaction of its own. An attempt's token guards each write that ends it (law 2).
 
-A look at the queues is bounded: `limit` runs, and `PARKED_PER_LOOK_MAX` that wait for the turn of their schedule. Those
-are parked and not looked at again before the turn is free, so that a claim looks again for what stands behind them.
+A look at the queues is bounded: `limit` runs, some lanes (`lane_looks`), and `PARKED_PER_LOOK_MAX` that wait for the
+turn of their schedule. Those are parked and not looked at again before the turn is free, so that a claim looks again
+for what stands behind them. In the same way what is not due yet sleeps, until the first look that finds it due.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -17,7 +19,15 @@ from rota.domain.ids import AttemptToken, RunId, TenantId, WorkerId
 from rota.domain.run import ClaimedRun, LogLine, Settlement
 from rota.ports.run_store import HeldRun, LostAttempt, SettleResult
 from rota.storage.postgres.driver import Pool, Row
-from rota.storage.postgres.look_floors import Look, LookFloors
+from rota.storage.postgres.lane_looks import (
+    FOUND_PER_LOOK_MAX,
+    WOKEN_PER_LOOK_MAX,
+    Floor,
+    Lane,
+    LaneLooks,
+    LaneSeen,
+    Look,
+)
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.run_rows import claimed_of_row, optional_worker, plain_claim_of_row, sparse, uniform
 from rota.storage.postgres.single_statements import SingleStatements
@@ -25,6 +35,8 @@ from rota.storage.storable_text import storable_json, storable_text
 
 _CLAIM_PLAIN_BATCH = query("live_runs/claim_plain_batch")
 _CLAIM_BATCH = query("live_runs/claim_batch")
+_LOOK_LANES = query("live_runs/look_lanes")
+_DOZE_EARLY = query("live_runs/doze_early")
 _SETTLE_ALIKE_SUCCESSES = query("live_runs/settle_alike_successes")
 _SETTLE_BATCH = query("live_runs/settle_batch")
 _LIST_HELD = query("live_runs/list_held")
@@ -34,8 +46,10 @@ _APPEND_LINES = query("log_lines/append_lines")
 _OPEN_MISSING = query("schedule_turns/open_missing")
 
 PARKED_PER_LOOK_MAX = 1_000
+DOZED_PER_LANE_MAX = 1_000
 # Looks in a row that change nothing, because others hold the turns of what stands first.
 FRUITLESS_LOOKS_MAX = 3
+LOOKS_PER_CLAIM_MAX = 100
 
 _GIVE_BACK = "give_back"
 
@@ -45,23 +59,19 @@ class PostgresRunClaims:
 
     def __init__(self, service_pool: Pool, *, pooled_by_transaction: bool = False) -> None:
         self._statements = SingleStatements(service_pool, pooled_by_transaction=pooled_by_transaction)
-        self._floors: dict[str, LookFloors] = {}
+        self._looks: dict[tuple[str, ...], LaneLooks] = {}
 
     async def claim_batch(self, worker_id: WorkerId, queues: Sequence[str], limit: int) -> tuple[ClaimedRun, ...]:
-        claimed: list[_Claimed] = []
-        if len(queues) == 1:
-            rows = await self._look_plainly(worker_id, queues[0], limit)
-            found = [plain_claim_of_row(row, rows[0]["claimed_at"], queues[0]) for row in rows[1:]]
-            if not rows[0]["met_serial"]:
-                return tuple(found)
-            claimed = [_Claimed(_place_of(row), run) for row, run in zip(rows[1:], found, strict=True)]
+        looks = self._looks.setdefault(tuple(queues), LaneLooks())
+        claiming = _Claiming(worker_id, list(queues), limit, looks)
         # What is claimed already must reach its worker, whatever becomes of the further looks.
         try:
-            await self._look_on(worker_id, queues, limit, claimed)
+            while await self._look(claiming):
+                pass
         except (Stale, Unavailable):
-            if not claimed:
+            if not claiming.claimed:
                 raise
-        return tuple([each.run for each in claimed])
+        return claiming.result()
 
     async def settle_batch(self, settlements: Sequence[Settlement]) -> tuple[SettleResult, ...]:
         if not settlements:
@@ -134,49 +144,109 @@ class PostgresRunClaims:
             [storable_text(line.text) for line in lines],
         )
 
-    async def _look_plainly(self, worker_id: WorkerId, queue: str, limit: int) -> list[Row]:
-        """One row that tells of the look, and those that it claimed."""
-        floors = self._floors.setdefault(queue, LookFloors())
+    async def _look(self, claiming: "_Claiming") -> bool:
+        """Claims what one look finds, and tells whether another one may find more."""
+        had = len(claiming.claimed)
+        has_more = await (self._look_plainly if len(claiming.queues) == 1 else self._look_mixed)(claiming)
+        return has_more and claiming.wanted > 0 and (len(claiming.claimed) > had or claiming.may_go_on())
+
+    async def _look_plainly(self, claiming: "_Claiming") -> bool:
+        looks, limit = claiming.looks, claiming.wanted
         rows = await self._statements.fetch(
-            "claiming runs",
-            _CLAIM_PLAIN_BATCH,
-            worker_id,
-            queue,
-            limit,
-            floors.due_at,
-            floors.run_ids,
-            floors.full_again_at,
+            "claiming runs", _CLAIM_PLAIN_BATCH, claiming.worker_id, claiming.queues[0], limit, *looks.plan(limit)
         )
         if not rows:
-            raise _lease_ended(worker_id)
-        head, last = rows[0], rows[-1]
-        if not head["met_serial"]:
-            stopped_at = (last["priority"], last["due_at"], last["run_id"]) if len(rows) > limit else None
-            floors.note(Look(head["claimed_at"], head["is_full"], head["entries_count"] - len(rows) + 1, stopped_at))
-        return rows
+            raise _lease_ended(claiming.worker_id)
+        head, found = rows[0], rows[1:]
+        claiming.add(
+            [_Claimed(_place_of(row), plain_claim_of_row(row, head["claimed_at"], claiming.queues[0])) for row in found]
+        )
+        claiming.note_woken(head["found_count"], head["woken_count"])
+        if 0 < head["woken_count"] < WOKEN_PER_LOOK_MAX:
+            return True
+        seen = _lanes_seen(head)
+        last: dict[Lane, Floor] = {(row["priority"], row["tenant_id"]): (row["due_at"], row["run_id"]) for row in found}
+        counts = (head["entries_count"], seen, head["found_count"], head["woken_count"], bool(head["met_serial"]))
+        has_more = looks.note(Look(head["claimed_at"], head["is_full"], limit, *counts, last))
+        if head["met_serial"]:
+            looks.share.charge(_counts_of(claiming.claimed[-len(found) :] if found else ()))
+            await self._look_past_turns(claiming, [each.lane for each in seen])
+        if head["are_early"] is not None and any(head["are_early"]):
+            early = [each.lane for each, is_early in zip(seen, head["are_early"], strict=True) if is_early]
+            await self._doze(claiming.queues, early)
+        return has_more
 
-    async def _look_on(self, worker_id: WorkerId, queues: Sequence[str], limit: int, claimed: list["_Claimed"]) -> None:
-        """Adds to what is claimed until there is nothing more to find, past runs that wait for a turn."""
-        is_further, fruitless = bool(claimed), 0
-        while fruitless < FRUITLESS_LOOKS_MAX and len(claimed) < limit:
-            wanted = limit - len(claimed)
-            rows = await self._statements.fetch(
-                "claiming runs", _CLAIM_BATCH, worker_id, list(queues), wanted, PARKED_PER_LOOK_MAX, is_further
-            )
-            if not rows:
-                raise _lease_ended(worker_id)
-            found = [_Claimed(_place_of(row), claimed_of_row(row)) for row in rows if row["run_id"] is not None]
-            claimed += found
-            if is_further:
-                claimed.sort()
-            if len(found) == wanted or not _may_find_more(rows[0], wanted):
+    async def _look_mixed(self, claiming: "_Claiming") -> bool:
+        """Runs of several queues. The first of a tenant's are those that are longest due, whatever their queue."""
+        looks, limit = claiming.looks, claiming.wanted
+        plan = looks.plan_walk()
+        rows = await self._statements.fetch(
+            "looking for due runs",
+            _LOOK_LANES,
+            claiming.worker_id,
+            claiming.queues,
+            limit,
+            *plan,
+            FOUND_PER_LOOK_MAX,
+            WOKEN_PER_LOOK_MAX,
+        )
+        if not rows:
+            raise _lease_ended(claiming.worker_id)
+        head, found = rows[0], [row for row in rows[1:] if row["queues"]]
+        claiming.note_woken(head["found_count"], head["woken_count"])
+        if 0 < head["woken_count"] < WOKEN_PER_LOOK_MAX:
+            return True
+        for row in found:
+            looks.share.weigh(row["tenant_id"], row["weight"])
+        lanes = _mixed_lanes(found, looks, limit)
+        has_more = bool(head["woken_count"]) or any(len(row["queues"]) >= row["quota"] for row in found)
+        had = len(claiming.claimed)
+        if lanes:
+            has_more |= await self._claim_lanes(claiming, lanes)
+        visited = [(row["priority"], row["tenant_id"]) for row in rows[1:]]
+        is_cut = head["found_count"] >= FOUND_PER_LOOK_MAX
+        is_partial = looks.note_walk(visited, is_cut=is_cut, is_filled=len(claiming.claimed) - had >= limit)
+        early = [(row["priority"], row["tenant_id"]) for row in rows[1:] if row["is_early"]]
+        if early:
+            await self._doze(claiming.queues, early)
+        return has_more or is_partial
+
+    async def _look_past_turns(self, claiming: "_Claiming", lanes: Sequence[Lane]) -> None:
+        """Adds to what is claimed of these lanes until nothing more is to be found, past runs that wait for a turn."""
+        while claiming.wanted and claiming.may_go_on():
+            quotas = claiming.looks.quotas(lanes, claiming.wanted)
+            placed = [(claiming.queues[0], *lane, quota) for lane, quota in quotas]
+            if not await self._claim_lanes(claiming, placed):
                 return
-            if rows[0]["unopened"]:
-                await self._statements.fetch(
-                    "opening turns", _OPEN_MISSING, rows[0]["unopened"], rows[0]["unopened_of"]
-                )
-            fruitless = 0 if found or rows[0]["parked_count"] else fruitless + is_further
-            is_further = True
+
+    async def _claim_lanes(self, claiming: "_Claiming", lanes: Sequence[tuple[str, int, TenantId, int]]) -> bool:
+        """Claims from lanes with their quotas, and tells whether there may be more in them."""
+        wanted = claiming.wanted
+        columns = [list(column) for column in zip(*lanes, strict=True)]
+        rows = await self._statements.fetch(
+            "claiming runs",
+            _CLAIM_BATCH,
+            claiming.worker_id,
+            columns[0],
+            wanted,
+            PARKED_PER_LOOK_MAX,
+            *columns[1:],
+        )
+        if not rows:
+            raise _lease_ended(claiming.worker_id)
+        found = [_Claimed(_place_of(row), claimed_of_row(row)) for row in rows if row["run_id"] is not None]
+        claiming.add(found)
+        claiming.looks.share.charge(_counts_of(found))
+        if rows[0]["unopened"]:
+            await self._statements.fetch("opening turns", _OPEN_MISSING, rows[0]["unopened"], rows[0]["unopened_of"])
+        claiming.note_turns(len(found), rows[0]["parked_count"])
+        return len(found) < wanted and _may_find_more(rows[0], wanted)
+
+    async def _doze(self, queues: Sequence[str], lanes: Sequence[Lane]) -> None:
+        priorities, tenants = [lane[0] for lane in lanes], [lane[1] for lane in lanes]
+        await self._statements.fetch(
+            "putting early runs to sleep", _DOZE_EARLY, list(queues), DOZED_PER_LANE_MAX, priorities, tenants
+        )
 
     async def _settle_alike(self, settlements: Sequence[Settlement]) -> tuple[SettleResult, ...]:
         ids, first = sorted([settlement.run_id for settlement in settlements]), settlements[0]
@@ -217,6 +287,46 @@ class _Claimed(NamedTuple):
     run: ClaimedRun
 
 
+class _Claiming:
+    """One claim under way: what it has, what it wants, and whether a further look has a purpose."""
+
+    def __init__(self, worker_id: WorkerId, queues: list[str], limit: int, looks: LaneLooks) -> None:
+        self.worker_id = worker_id
+        self.queues = queues
+        self.looks = looks
+        self.claimed: list[_Claimed] = []
+        self.is_further = False
+        self._limit = limit
+        self._looks_count = 0
+        self._fruitless_count = 0
+        self._has_moved_on = False
+
+    @property
+    def wanted(self) -> int:
+        return self._limit - len(self.claimed)
+
+    def add(self, found: Sequence["_Claimed"]) -> None:
+        self._looks_count += 1
+        self.claimed += found
+
+    def note_woken(self, found_count: int, woken_count: int) -> None:
+        """What was woken, and lanes that were left for the next look, are to be looked at."""
+        self._has_moved_on = woken_count > 0 or found_count >= FOUND_PER_LOOK_MAX
+
+    def note_turns(self, found_count: int, parked_count: int) -> None:
+        self._fruitless_count = 0 if found_count or parked_count else self._fruitless_count + self.is_further
+        self.is_further = True
+
+    def may_go_on(self) -> bool:
+        has_purpose = self._has_moved_on or self._fruitless_count < FRUITLESS_LOOKS_MAX
+        return has_purpose and self._looks_count < LOOKS_PER_CLAIM_MAX
+
+    def result(self) -> tuple[ClaimedRun, ...]:
+        if self._looks_count > 1:
+            self.claimed.sort()
+        return tuple([each.run for each in self.claimed])
+
+
 class _Startable:
     """The queues in which a run may have the turn that a settlement, named by its number or its run, has ended."""
 
@@ -240,6 +350,34 @@ def _place_of(row: Row) -> tuple[int, datetime, str]:
     return -(row["priority"] or 0), row["due_at"], row["run_id"]
 
 
+def _counts_of(found: Sequence["_Claimed"]) -> list[tuple[TenantId, int]]:
+    return list(Counter([each.run.tenant_id for each in found]).items())
+
+
+def _lanes_seen(head: Row) -> list[LaneSeen]:
+    if head["priorities"] is None:
+        return []
+    lanes = zip(head["priorities"], head["tenants"], strict=True)
+    return [
+        LaneSeen(lane, weight, quota, picked)
+        for lane, weight, quota, picked in zip(
+            lanes, head["weights"], head["quotas"], head["picked_counts"], strict=True
+        )
+    ]
+
+
+def _mixed_lanes(rows: Sequence[Row], looks: LaneLooks, limit: int) -> list[tuple[str, int, TenantId, int]]:
+    """Queue, priority, tenant and quota: of each priority first whoever is next, until the limit is spent."""
+    place = {tenant_id: n for n, tenant_id in enumerate(looks.share.order([row["tenant_id"] for row in rows]))}
+    lanes: list[tuple[str, int, TenantId, int]] = []
+    for row in sorted(rows, key=lambda row: (-row["priority"], place[row["tenant_id"]])):
+        queues: list[str] = row["queues"]
+        taken = Counter(queues[:limit])
+        limit -= taken.total()
+        lanes += [(queue, row["priority"], row["tenant_id"], count) for queue, count in taken.items()]
+    return lanes
+
+
 def _are_alike(settlements: Sequence[Settlement]) -> bool:
     """Whether `settle_alike_successes` can take them: one token, one reason, one result, each run once."""
     kinds = {(s.verb, s.outcome, s.error_json, s.dead_letter, s.token, s.reason, s.result_json) for s in settlements}
@@ -249,12 +387,9 @@ def _are_alike(settlements: Sequence[Settlement]) -> bool:
 
 
 def _may_find_more(seen: Row, limit: int) -> bool:
-    """Of a look that claimed less than its limit: whether it saw as many runs as it may, or a turn was not open yet.
-
-    A look that met no serial run has claimed all that it saw, and says nothing.
-    """
-    seen_count: int | None = seen["picked_count"]
-    return seen_count is not None and (seen_count >= limit or bool(seen["unopened"]))
+    """Of a look that claimed less than its limit: whether it left any runs of its lanes, or a turn was not open yet."""
+    seen_count: int = seen["picked_count"]
+    return seen["has_filled"] or seen_count >= limit or bool(seen["unopened"])
 
 
 def _lease_ended(worker_id: WorkerId) -> Stale:

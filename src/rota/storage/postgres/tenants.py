@@ -25,6 +25,7 @@ _READ_TENANT = query("tenants/read_tenant")
 _PAGE_TENANTS = query("tenants/page_tenants")
 _LOCK_TENANT = query("tenants/lock_tenant")
 _REVOKE_LOCKED = query("tenants/revoke_locked")
+_WEIGH_LOCKED = query("tenants/weigh_locked")
 _PAUSE_ALL = query("schedules/pause_all")
 _STOP_TRIGGERS = query("schedules/stop_triggers")
 
@@ -48,7 +49,8 @@ class PostgresTenantStore:
         with refusing_unstorable_text():
             async with transaction(self._pool, doing="creating a tenant") as connection:
                 created = await connection.fetchval(
-                    _INSERT_IF_FREE, tenant.id, tenant.name, tenant.created_at, tenant.created_by, tenant.revoked_at
+                    _INSERT_IF_FREE, tenant.id, tenant.name, tenant.created_at, tenant.created_by, tenant.revoked_at,
+                    tenant.weight,
                 )
                 if created is None:
                     raise DomainError("NAME_TAKEN", f"there is a tenant {tenant.id!r} already")
@@ -81,6 +83,21 @@ class PostgresTenantStore:
                     return _tenant(row)
                 return await self._revoke_locked(connection, tenant_id, audit)
 
+    async def weigh(self, tenant_id: TenantId, weight: int, audit: AuditEntry) -> Tenant:
+        with refusing_unstorable_text():
+            async with transaction(self._pool, doing="weighing a tenant") as connection:
+                row = await connection.fetchrow(_LOCK_TENANT, tenant_id)
+                if row is None:
+                    raise not_found("tenant", tenant_id)
+                if row["weight"] == weight:
+                    return _tenant(row)
+                weighed = await connection.fetchrow(_WEIGH_LOCKED, tenant_id, weight)
+                assert weighed is not None, "the tenant's row is locked"
+                facts = {"weight": weight, "weight_before": row["weight"]}
+                await insert_events(connection, [EventDraft("TenantWeighed", tenant_id, tenant_id, audit.actor, facts)])
+                await insert_audit(connection, tenant_id, audit)
+                return _tenant(weighed)
+
     async def _revoke_locked(self, connection: Connection, tenant_id: TenantId, audit: AuditEntry) -> Tenant:
         row = await connection.fetchrow(_REVOKE_LOCKED, tenant_id)
         assert row is not None, "the tenant's row is locked"
@@ -95,4 +112,4 @@ class PostgresTenantStore:
 
 
 def _tenant(row: Row) -> Tenant:
-    return Tenant(row["id"], row["name"], row["created_at"], row["created_by"], row["revoked_at"])
+    return Tenant(row["id"], row["name"], row["created_at"], row["created_by"], row["revoked_at"], row["weight"])

@@ -53,7 +53,6 @@ class PostgresWorkerStore:
             list(queues),
             lease_seconds,
             due_look.full_again_at,
-            due_look.floor,
         )
         if row is None:
             return None

@@ -1,13 +1,12 @@
--- Hands due runs to one worker under its lease, each with a new token: highest priority first, then longest due.
+-- Hands due runs to one worker under its lease, each with a new token: highest priority first, then as lanes tell.
 -- service: a worker serves all tenants.
 -- A token grows with every claim: its upper half counts them. The lower half is the end of the worker's id, so that a store
 -- that was restored never gives a token a second time to another worker.
 -- The worker's row is locked before the clock is read (law 4); no row at all means that its lease has ended.
--- With one queue the lanes (queue, priority) are drained in order and the outer limit stops at the last row needed.
--- With several, a look without locks first says how many of each lane belong to the batch, so that none is locked in vain.
+-- $2 and $5 to $7 are the lanes, each one tenant's runs of one priority in one queue, with a quota. They are drained in order,
+-- and the outer limit stops at the last row needed.
 -- Of the serial runs of a schedule, the first takes its free turn. Behind a turn that is taken, up to $4 are parked, so that
 -- no later claim looks at them. A turn that somebody holds this instant, or that was never opened, is left for the next look.
--- What tells whether to look further is NULL where no serial run was met, except when looking further ($5).
 WITH holder AS MATERIALIZED (
     SELECT w.id, w.state, w.lease_expires_at
       FROM scheduler.workers w
@@ -20,47 +19,30 @@ WITH holder AS MATERIALIZED (
     SELECT j.now, j.state, ('x' || right($1::uuid::text, 8))::bit(32)::bigint AS token_mark
       FROM judged j
      WHERE j.lease_expires_at > j.now
-), lanes AS MATERIALIZED (
-    SELECT q.queue, p.priority, $3::bigint AS quota
-      FROM unnest($2::text[]) AS q (queue)
-     CROSS JOIN generate_series(9, 0, -1) AS p (priority)
-     WHERE cardinality($2::text[]) = 1
-     UNION ALL
-    SELECT seen.queue, seen.priority, count(*)
-      FROM (SELECT q.queue, p.priority, due.due_at, due.run_id
-              FROM unnest($2::text[]) AS q (queue)
-             CROSS JOIN generate_series(9, 0, -1) AS p (priority)
-             CROSS JOIN LATERAL (
-                   SELECT l.due_at, l.run_id
-                     FROM scheduler.live_runs l
-                    WHERE l.state = 'queued'
-                      AND l.queue = q.queue
-                      AND l.priority = p.priority
-                      AND NOT l.is_parked
-                      AND l.due_at <= (SELECT t.now FROM term t)
-                    ORDER BY l.due_at, l.run_id
-                    LIMIT $3) AS due
-             WHERE cardinality($2::text[]) > 1
-             ORDER BY p.priority DESC, due.due_at, due.run_id
-             LIMIT $3) AS seen
-     GROUP BY seen.queue, seen.priority
 ), picked AS MATERIALIZED (
-    SELECT run.*
-      FROM (SELECT * FROM lanes ORDER BY priority DESC) AS lane
+    SELECT run.*, lane.n, lane.quota
+      FROM (SELECT *
+              FROM unnest($2::text[], $5::smallint[], $6::text[], $7::integer[])
+                   WITH ORDINALITY AS g (queue, priority, tenant_id, quota, n)
+             WHERE g.quota > 0
+             ORDER BY g.priority DESC, g.n) AS lane
      CROSS JOIN LATERAL (
            SELECT l.ctid AS place, l.run_id, l.tenant_id, l.schedule_id, l.priority, l.due_at, l.is_serial
              FROM scheduler.live_runs l
             WHERE l.state = 'queued'
               AND l.queue = lane.queue
               AND l.priority = lane.priority
+              AND l.tenant_id COLLATE "C" = lane.tenant_id
               AND NOT l.is_parked
+              AND NOT l.is_asleep
               AND l.due_at <= (SELECT t.now FROM term t WHERE t.state = 'active')
             ORDER BY l.due_at, l.run_id
             LIMIT lane.quota
               FOR UPDATE SKIP LOCKED) AS run
      LIMIT $3
 ), outlook AS MATERIALIZED (
-    SELECT count(*) AS picked_count, $5 OR bool_or(p.is_serial) AS is_needed FROM picked p
+    SELECT (SELECT count(*) FROM picked) AS picked_count,
+           EXISTS (SELECT FROM picked p GROUP BY p.n, p.quota HAVING count(*) >= p.quota) AS has_filled
 ), firsts AS MATERIALIZED (
     SELECT DISTINCT ON (p.schedule_id) p.place, p.schedule_id, p.tenant_id
       FROM picked p
@@ -124,11 +106,9 @@ WITH holder AS MATERIALIZED (
 )
 SELECT t.now AS claimed_at, c.run_id::text AS run_id, c.tenant_id, c.attempt_token, c.attempts_count, c.losses_count, c.queue,
        r.schedule_id::text AS schedule_id, r.fire_at, r.target::text AS target, r.policy::text AS policy,
-       CASE WHEN o.is_needed THEN c.priority END AS priority, CASE WHEN o.is_needed THEN c.due_at END AS due_at,
-       CASE WHEN o.is_needed THEN o.picked_count END AS picked_count,
-       CASE WHEN o.is_needed THEN (SELECT count(*) FROM parked) END AS parked_count,
-       CASE WHEN o.is_needed THEN ARRAY(SELECT u.schedule_id::text FROM unopened u) END AS unopened,
-       CASE WHEN o.is_needed THEN ARRAY(SELECT u.tenant_id FROM unopened u) END AS unopened_of
+       c.priority, c.due_at, o.picked_count, o.has_filled, (SELECT count(*) FROM parked) AS parked_count,
+       ARRAY(SELECT u.schedule_id::text FROM unopened u) AS unopened,
+       ARRAY(SELECT u.tenant_id FROM unopened u) AS unopened_of
   FROM term t
  CROSS JOIN outlook o
   LEFT JOIN (claimed c FULL JOIN records r ON r.id = c.run_id) ON true

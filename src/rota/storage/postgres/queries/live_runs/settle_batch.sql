@@ -36,6 +36,7 @@ WITH given AS MATERIALIZED (
            hard_deadline_at = NULL,
            due_at = CASE h.verb WHEN 'retry' THEN c.now + make_interval(secs => h.delay_seconds) ELSE l.due_at END,
            attempts_count = l.attempts_count - (h.verb = 'give_back')::integer,
+           is_asleep = h.verb = 'retry' AND h.delay_seconds > 0,
            losses_count = l.losses_count + (h.verb = 'retry' AND h.outcome = 'lost')::integer
       FROM held h
      CROSS JOIN clock c

@@ -40,8 +40,9 @@ WITH clock AS MATERIALIZED (
      WHERE d.key IS NULL OR d.run_id IN (SELECT k.run_id FROM keyed k)
 ), queued AS (
     INSERT INTO scheduler.live_runs (run_id, tenant_id, schedule_id, due_at, timeout_seconds, priority, state, queue,
-                                     is_serial)
-    SELECT d.run_id, $1, d.schedule_id, d.due_at, d.timeout_seconds, d.priority, 'queued', d.queue, d.is_serial
+                                     is_serial, is_asleep)
+    SELECT d.run_id, $1, d.schedule_id, d.due_at, d.timeout_seconds, d.priority, 'queued', d.queue, d.is_serial,
+           d.due_at > d.now
       FROM drafts d
      WHERE d.key IS NULL OR d.run_id IN (SELECT k.run_id FROM keyed k)
 ), audited AS (

@@ -2,4 +2,4 @@
 UPDATE scheduler.tenants
    SET revoked_at = (SELECT scheduler.current_time())
  WHERE id = $1
-RETURNING id, name, created_at, created_by, revoked_at
+RETURNING id, name, created_at, created_by, revoked_at, weight

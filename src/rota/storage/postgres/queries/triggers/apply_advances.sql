@@ -115,9 +115,10 @@ WITH fence AS MATERIALIZED (
     RETURNING state
 ), queued AS (
     INSERT INTO scheduler.live_runs (run_id, tenant_id, schedule_id, due_at, timeout_seconds, priority, state, queue,
-                                     is_serial)
+                                     is_serial, is_asleep)
     SELECT d.run_id, d.tenant_id, d.schedule_id, d.fire_at + d.delay, ($14::float8[])[d.place],
-           ($16::smallint[])[d.place], 'queued', ($15::text[])[d.place], ($17::boolean[])[d.place]
+           ($16::smallint[])[d.place], 'queued', ($15::text[])[d.place], ($17::boolean[])[d.place],
+           d.fire_at + d.delay > d.now
       FROM drafts d
      WHERE NOT d.skipped
        AND (d.run_id IN (SELECT k.run_id FROM keyed k)) IS TRUE

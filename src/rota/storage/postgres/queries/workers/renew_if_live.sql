@@ -1,6 +1,6 @@
 -- One statement for all that a worker holds and waits for: prolongs its lease, tells it what to cancel and whether work
 -- is due; a run that waits for its schedule's turn is not. Locked before the clock is read (law 4): a renewal that comes too late is refused (no row).
--- Until $4 it looks only for what is due after $5; it says how many index entries it passed (look_floors).
+-- What is claimable is due, or a claim puts it to sleep. Until $4 it does not look; it says how many entries it passed (look_floors).
 -- service: a worker serves all tenants.
 WITH seen AS MATERIALIZED (
     SELECT w.id, w.lease_expires_at
@@ -10,7 +10,8 @@ WITH seen AS MATERIALIZED (
        FOR NO KEY UPDATE
 ), judged AS MATERIALIZED (
     SELECT s.*, scheduler.current_time() AS now,
-           pg_catalog.pg_stat_get_xact_tuples_returned('scheduler.live_runs_claimable'::regclass) AS entries_before
+           pg_catalog.pg_stat_get_xact_tuples_returned('scheduler.live_runs_claimable'::regclass)
+           + pg_catalog.pg_stat_get_xact_tuples_returned('scheduler.live_runs_asleep'::regclass) AS entries_before
       FROM seen s
 ), renewed AS (
     UPDATE scheduler.workers w
@@ -21,27 +22,41 @@ WITH seen AS MATERIALIZED (
        AND j.lease_expires_at > j.now
     RETURNING j.now, j.entries_before
 ), waiting AS MATERIALIZED (
-    SELECT min(due.due_at) AS due_at
-      FROM unnest($2::text[]) AS q (queue)
-     CROSS JOIN generate_series(0, 9) AS p (priority)
-     CROSS JOIN LATERAL (
+    SELECT min(CASE WHEN due.due_at IS NOT NULL THEN j.now END) AS claimable_at, min(later.due_at) AS asleep_until
+      FROM judged j
+     CROSS JOIN unnest($2::text[]) AS q (queue)
+      LEFT JOIN LATERAL (
            SELECT l.due_at
              FROM scheduler.live_runs l
             WHERE l.state = 'queued'
               AND l.queue = q.queue
-              AND l.priority = p.priority
               AND NOT l.is_parked
-              AND l.due_at > (SELECT CASE WHEN j.now < $4 THEN $5::timestamptz ELSE '-infinity' END FROM judged j)
+              AND NOT l.is_asleep
               AND NOT (l.is_serial
-                       AND l.due_at <= (SELECT j.now FROM judged j)
+                       AND l.due_at <= (SELECT n.now FROM judged n)
                        AND EXISTS (SELECT FROM scheduler.schedule_turns t
                                     WHERE t.schedule_id = l.schedule_id
                                       AND t.is_taken))
-            ORDER BY l.due_at, l.run_id
-            LIMIT 1) AS due
+            LIMIT 1) AS due ON true
+      LEFT JOIN LATERAL (
+           SELECT l.due_at
+             FROM scheduler.live_runs l
+            WHERE l.state = 'queued'
+              AND l.queue = q.queue
+              AND NOT l.is_parked
+              AND l.is_asleep
+              AND NOT (l.is_serial
+                       AND l.due_at <= (SELECT n.now FROM judged n)
+                       AND EXISTS (SELECT FROM scheduler.schedule_turns t
+                                    WHERE t.schedule_id = l.schedule_id
+                                      AND t.is_taken))
+            ORDER BY l.due_at
+            LIMIT 1) AS later ON true
+     WHERE coalesce(j.now >= $4, true)
 )
-SELECT r.now, w.due_at, coalesce(r.now >= $4, true) AS is_full,
-       pg_catalog.pg_stat_get_xact_tuples_returned('scheduler.live_runs_claimable'::regclass) - r.entries_before
+SELECT r.now, least(w.claimable_at, w.asleep_until) AS due_at, coalesce(r.now >= $4, true) AS is_full,
+       pg_catalog.pg_stat_get_xact_tuples_returned('scheduler.live_runs_claimable'::regclass)
+       + pg_catalog.pg_stat_get_xact_tuples_returned('scheduler.live_runs_asleep'::regclass) - r.entries_before
            AS entries_count,
        ARRAY(SELECT l.run_id::text
                FROM scheduler.live_runs l
