@@ -6,6 +6,7 @@ from rota.domain.errors import Stale
 from rota.domain.ids import WorkerId
 from rota.domain.worker import Renewal, WorkerSpec
 from rota.storage.postgres.driver import Pool
+from rota.storage.postgres.lane_looks import LaneLooks
 from rota.storage.postgres.query_files import query
 from tests.contract.records import new_id
 from tests.contract.run_stores import RunStores, draft, retry
@@ -149,7 +150,7 @@ async def test_a_worker_for_which_a_claim_is_under_way_is_not_cleared(runs: RunS
     worker_id = await runs.worker()
     async with service_pool.acquire() as connection, connection.transaction():
         rows = await connection.fetch(
-            query("live_runs/claim_plain_batch"), worker_id, "default", 1, [None] * 10, [None] * 10, None
+            query("live_runs/claim_plain_batch"), worker_id, "default", 1, *LaneLooks().plan(1)
         )
         assert len(rows) == 2
         await runs.workers.stop(worker_id)

@@ -16,6 +16,7 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="a
 _TENANT_COLUMNS = (
     field("ID", "id"),
     field("NAME", "name"),
+    field("WEIGHT", "weight"),
     field("CREATED", "created_at"),
     field("REVOKED", "revoked_at"),
 )
@@ -47,6 +48,18 @@ def create_tenant(
     session.printer.item(
         session.client.call("POST", "/tenants", body={"id": tenant_id, "name": name or tenant_id}).body
     )
+
+
+@tenants.command("weigh")
+@with_session
+def weigh_tenant(
+    session: Session,
+    tenant_id: Annotated[str, typer.Argument(metavar="ID")],
+    weight: Annotated[int, typer.Argument(min=1, max=1_000, help="its share, beside the other tenants' weights")],
+) -> None:
+    """Change a tenant's share of what workers pick up."""
+    path = f"/tenants/{quote(tenant_id, safe='')}"
+    session.printer.item(session.client.call("PATCH", path, body={"weight": weight}).body)
 
 
 @tenants.command("revoke")

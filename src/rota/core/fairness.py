@@ -28,6 +28,11 @@ class FairShare:
         self._weights: dict[TenantId, int] = {}
         self._reached = 0
 
+    @property
+    def remembered_count(self) -> int:
+        """Of how many tenants anything is remembered."""
+        return len(self._tags.keys() | self._weights.keys())
+
     def weigh(self, tenant_id: TenantId, weight: int) -> None:
         """Tells a tenant's weight, from here on."""
         if weight == 1:
@@ -54,11 +59,12 @@ class FairShare:
 
     def charge(self, given: Sequence[tuple[TenantId, int]]) -> None:
         """Tells how many runs tenants were given, all in one go. Zero tells nothing."""
-        before = [(self._tag(tenant_id), tenant_id, count) for tenant_id, count in given if count]
-        for tag, tenant_id, count in before:
+        served = [(tenant_id, self._tag(tenant_id), count) for tenant_id, count in given if count]
+        for tenant_id, tag, count in served:
             self._tags.pop(tenant_id, None)
             self._tags[tenant_id] = tag + count * self._stride(tenant_id)
-        self._reached = max(self._reached, min((tag for tag, *_ in before), default=0))
+        last = (tag + (count - 1) * self._stride(tenant_id) for tenant_id, tag, count in served)
+        self._reached = max(self._reached, min(last, default=0))
         if len(self._tags) > REMEMBERED_MAX:
             self._forget()
 

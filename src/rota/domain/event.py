@@ -47,6 +47,7 @@ EVENT_TYPES: dict[str, str] = {
     "LockBroken": "an administrator ended the hold of a lock",
     "TenantCreated": "a tenant was created",
     "TenantRevoked": "a tenant was closed",
+    "TenantWeighed": "a tenant's share of what workers pick up was changed",
     "TokenCreated": "an API token was issued",
     "TokenRevoked": "an API token was revoked",
     "SigningSecretCreated": "a secret was made that requests to HTTP targets are signed with",

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from rota.core.field_rules import NAME_RULE, text_problems
+from rota.core.fairness import WEIGHT_MAX, WEIGHT_MIN
+from rota.core.field_rules import NAME_RULE, number_problems, text_problems
 from rota.domain.errors import DomainError, invalid_input
 from rota.domain.ids import TenantId, TokenId
 from rota.domain.problems import FieldProblem
@@ -35,6 +36,12 @@ class TenantRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     id: str
     name: str = ""
+
+
+class TenantPatch(Struct, frozen=True, forbid_unknown_fields=True):
+    """What can be changed of a tenant. `weight` is its share of what workers pick up, beside those of the others."""
+
+    weight: int
 
 
 class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,6 +82,13 @@ class TenantVerbs:
             raise invalid_input(problems)
         tenant = Tenant(TenantId(request.id), name, await self._now(), actor.label)
         return await self._tenants.create(tenant, actor.audit("create", "tenant", tenant.id))
+
+    async def weigh_tenant(self, actor: Actor, tenant_id: TenantId, patch: TenantPatch) -> Tenant:
+        """Workers heed it from their next look at a queue on. Raises INVALID_INPUT, NOT_FOUND."""
+        problems = list(number_problems("weight", patch.weight, WEIGHT_MIN, WEIGHT_MAX))
+        if problems:
+            raise invalid_input(problems)
+        return await self._tenants.weigh(tenant_id, patch.weight, actor.audit("weigh", "tenant", tenant_id))
 
     async def revoke_tenant(self, actor: Actor, tenant_id: TenantId) -> Tenant:
         """Its tokens stop working within the authenticator's bound, its schedules at once; nothing is deleted."""

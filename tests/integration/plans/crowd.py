@@ -48,8 +48,11 @@ _STATEMENTS = (
       FROM generate_series(1, {BACKLOG_COUNT + FUTURE_COUNT}) AS n
     """,
     """
-    INSERT INTO scheduler.live_runs (run_id, tenant_id, schedule_id, due_at, timeout_seconds, priority, state, queue)
-    SELECT id, tenant_id, schedule_id, due_at, 60, priority, 'queued', queue FROM scheduler.runs WHERE state = 'queued'
+    INSERT INTO scheduler.live_runs (run_id, tenant_id, schedule_id, due_at, timeout_seconds, priority, state, queue,
+                                     is_asleep)
+    SELECT id, tenant_id, schedule_id, due_at, 60, priority, 'queued', queue, due_at > now()
+      FROM scheduler.runs
+     WHERE state = 'queued'
     """,
     f"""
     UPDATE scheduler.live_runs

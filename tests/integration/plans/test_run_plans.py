@@ -11,6 +11,7 @@ from rota.domain.ids import WorkerId
 from rota.storage.postgres.driver import Connection, Pool
 from rota.storage.postgres.firing import PostgresFiringStore
 from rota.storage.postgres.firing_columns import advance_columns, birth_columns, event_columns
+from rota.storage.postgres.lane_looks import FOUND_PER_LOOK_MAX, WOKEN_PER_LOOK_MAX, LaneLooks
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.run_claims import PARKED_PER_LOOK_MAX, PostgresRunClaims
 from tests.integration.plans.crowd import (
@@ -58,7 +59,16 @@ def over(found: dict[str, int], bound: int) -> dict[str, int]:
 
 
 def claim_arguments(*queues: str) -> tuple[object, ...]:
-    return (LIVE_WORKER, list(queues), LIMIT, PARKED_PER_LOOK_MAX, "false")
+    count = len(queues)
+    return LIVE_WORKER, list(queues), LIMIT, PARKED_PER_LOOK_MAX, [0] * count, [TENANT] * count, [LIMIT] * count
+
+
+def look_arguments(*queues: str) -> tuple[object, ...]:
+    return LIVE_WORKER, list(queues), LIMIT, *LaneLooks().plan_walk(), FOUND_PER_LOOK_MAX, WOKEN_PER_LOOK_MAX
+
+
+def plain_arguments(looks: LaneLooks) -> tuple[object, ...]:
+    return LIVE_WORKER, "default", LIMIT, *looks.plan(LIMIT)
 
 
 async def settle_columns(pool: Pool, verb: str, outcome: str) -> tuple[list[object], ...]:
@@ -135,11 +145,9 @@ async def test_hot_statements_read_no_more_than_their_batch(
     too_many = {
         **over(await reads(service_pool, "live_runs/claim_batch", *claim_arguments("default")), 3 * LIMIT + FEW),
         **over(await reads(service_pool, "live_runs/claim_batch", *claim_arguments("default", "b")), 4 * LIMIT + FEW),
+        **over(await reads(service_pool, "live_runs/look_lanes", *look_arguments("default", "b")), LIMIT + FEW),
         **over(
-            await reads(
-                service_pool, "live_runs/claim_plain_batch", LIVE_WORKER, "default", LIMIT, [None], [None], None
-            ),
-            3 * LIMIT + FEW,
+            await reads(service_pool, "live_runs/claim_plain_batch", *plain_arguments(LaneLooks())), 3 * LIMIT + FEW
         ),
         **over(
             await reads(service_pool, "live_runs/settle_alike_successes", *await alike_arguments(service_pool)),
@@ -157,7 +165,7 @@ async def test_hot_statements_read_no_more_than_their_batch(
         ),
         **over(await reads(service_pool, "live_runs/list_held", LIVE_WORKER, LIMIT), HELD_COUNT + FEW),
         **over(
-            await reads(service_pool, "workers/renew_if_live", LIVE_WORKER, ["default"], 3.5, None, None),
+            await reads(service_pool, "workers/renew_if_live", LIVE_WORKER, ["default"], 3.5, None),
             HELD_COUNT + FEW,
         ),
         **over(await reads(service_pool, "triggers/list_due", LIMIT, None, None), 2 * LIMIT + FEW),

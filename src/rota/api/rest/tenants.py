@@ -5,7 +5,7 @@ from rota.api.rest.endpoint import Answer, Call, Endpoint, Nothing, endpoint
 from rota.api.rest.page_wire import PageBody, PageQuery, page_body
 from rota.domain.ids import TenantId
 from rota.domain.tenancy import Tenant
-from rota.services.tenant_verbs import TenantRequest
+from rota.services.tenant_verbs import TenantPatch, TenantRequest
 
 READ = Access("tenants", "read")
 ONE = "/tenants/{tenant_id}"
@@ -41,10 +41,23 @@ async def get_tenant(call: Call[Nothing, Nothing]) -> Answer:
     return Answer(await call.services.ports.tenants.get(TenantId(call.path["tenant_id"])))
 
 
+@endpoint(
+    "PATCH",
+    ONE,
+    Access("tenants", "update"),
+    body=TenantPatch,
+    answers=(Tenant,),
+    example={"weight": 10},
+)
+async def weigh_tenant(call: Call[TenantPatch, Nothing]) -> Answer:
+    """Change a tenant's share of what workers pick up."""
+    return Answer(await call.services.tenants.weigh_tenant(call.actor, TenantId(call.path["tenant_id"]), call.body))
+
+
 @endpoint("POST", f"{ONE}/revoke", Access("tenants", "revoke"), answers=(Tenant,), errors=("STATE_CONFLICT",))
 async def revoke_tenant(call: Call[Nothing, Nothing]) -> Answer:
     """Close a tenant: its tokens stop working, its schedules stop firing, nothing is deleted."""
     return Answer(await call.services.tenants.revoke_tenant(call.actor, TenantId(call.path["tenant_id"])))
 
 
-ENDPOINTS: tuple[Endpoint, ...] = (create_tenant, list_tenants, get_tenant, revoke_tenant)
+ENDPOINTS: tuple[Endpoint, ...] = (create_tenant, list_tenants, get_tenant, weigh_tenant, revoke_tenant)

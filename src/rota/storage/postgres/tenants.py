@@ -49,7 +49,12 @@ class PostgresTenantStore:
         with refusing_unstorable_text():
             async with transaction(self._pool, doing="creating a tenant") as connection:
                 created = await connection.fetchval(
-                    _INSERT_IF_FREE, tenant.id, tenant.name, tenant.created_at, tenant.created_by, tenant.revoked_at,
+                    _INSERT_IF_FREE,
+                    tenant.id,
+                    tenant.name,
+                    tenant.created_at,
+                    tenant.created_by,
+                    tenant.revoked_at,
                     tenant.weight,
                 )
                 if created is None:

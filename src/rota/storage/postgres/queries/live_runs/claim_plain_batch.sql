@@ -82,7 +82,8 @@ WITH RECURSIVE holder AS MATERIALIZED (
              UNION ALL
             SELECT f.priority, f.tenant_id, NULL, NULL, NULL, row_number() OVER (), f.latest_at
               FROM (SELECT * FROM found LIMIT $14) AS f) AS a
-     CROSS JOIN LATERAL (SELECT t.weight FROM scheduler.tenants t WHERE t.id = a.tenant_id OFFSET 0) AS w
+     CROSS JOIN LATERAL (
+           SELECT coalesce((SELECT t.weight FROM scheduler.tenants t WHERE t.id = a.tenant_id), 1::smallint) AS weight OFFSET 0) AS w
      WHERE (SELECT count(*) NOT BETWEEN 1 AND $16 - 1 FROM woken)
 ), picked AS MATERIALIZED (
     SELECT run.place, run.is_serial, lane.priority, lane.tenant_id

@@ -72,7 +72,8 @@ WITH RECURSIVE holder AS MATERIALIZED (
       FROM (SELECT f.priority, f.tenant_id, array_agg(f.queue) AS in_queues, max(f.latest_at) AS latest_at
               FROM walked f
              GROUP BY f.priority, f.tenant_id) AS a
-     CROSS JOIN LATERAL (SELECT t.weight FROM scheduler.tenants t WHERE t.id = a.tenant_id OFFSET 0) AS w
+     CROSS JOIN LATERAL (
+           SELECT coalesce((SELECT t.weight FROM scheduler.tenants t WHERE t.id = a.tenant_id), 1::smallint) AS weight OFFSET 0) AS w
 )
 SELECT (SELECT count(*) FROM woken) AS woken_count, (SELECT count(*) FROM walked) AS found_count,
        NULL::smallint AS priority, NULL AS tenant_id, NULL::smallint AS weight, NULL::text[] AS queues, NULL::bigint AS quota,
