@@ -14,6 +14,7 @@ from rota.storage.postgres.run_claims import PostgresRunClaims
 from rota.storage.postgres.run_intake import PostgresRunIntake
 from tests.integration.plans.test_held_snapshot import entries_passed, told
 from tests.integration.plans.test_run_plans import FEW, LIMIT, LIVE_WORKER, over, reads
+from tests.support.settable_clock import SettableClock
 
 pytestmark = [pytest.mark.timeout(120)]
 
@@ -101,7 +102,7 @@ async def test_a_million_waiting_runs_and_thousands_of_tenants_cost_a_look_nothi
 
 
 async def test_a_held_snapshot_slows_no_tenants_queue(
-    admin_connection: Connection, service_pool: Pool, api_pool: Pool, held_snapshot: None
+    admin_connection: Connection, service_pool: Pool, api_pool: Pool, test_clock: SettableClock, held_snapshot: None
 ) -> None:
     """The tenants take turns in having nothing, so that what they had stands between those of the others."""
     names = [TenantId(f"many {n}") for n in range(1, 6)]
@@ -111,6 +112,8 @@ async def test_a_held_snapshot_slows_no_tenants_queue(
     passed: list[int] = []
     for number in range(30):
         await enqueue(api_pool, names[number % len(names)], batch)
+        # So little that no look is full again.
+        await test_clock.advance(0.001)
         await told(service_pool)
         before = await entries_passed(admin_connection)
         claimed = await claims.claim_batch(WORKER, ["default"], batch)
@@ -119,5 +122,5 @@ async def test_a_held_snapshot_slows_no_tenants_queue(
         assert len(claimed) == batch
         await claims.settle_batch([Settlement(run.run_id, run.token, "succeed", "succeeded") for run in claimed])
 
-    # Without floors, looks would pass all that was ever claimed. Some are full all the same.
-    assert sorted(passed[15:])[3] <= batch + PASSED_IN_VAIN_MAX
+    # Without floors, they would pass all that was ever claimed.
+    assert max(passed[20:]) <= batch + PASSED_IN_VAIN_MAX
