@@ -12,6 +12,7 @@ from rota.storage.postgres.lane_looks import FOUND_PER_LOOK_MAX, WOKEN_PER_LOOK_
 from rota.storage.postgres.look_floors import PASSED_IN_VAIN_MAX
 from rota.storage.postgres.run_claims import PostgresRunClaims
 from rota.storage.postgres.run_intake import PostgresRunIntake
+from tests.contract.stores import START
 from tests.integration.plans.test_held_snapshot import entries_passed, told
 from tests.integration.plans.test_run_plans import FEW, LIMIT, LIVE_WORKER, over, reads
 from tests.support.settable_clock import SettableClock
@@ -108,12 +109,13 @@ async def test_a_held_snapshot_slows_no_tenants_queue(
     names = [TenantId(f"many {n}") for n in range(1, 6)]
     await admin_connection.execute(_TENANTS, len(names))
     await admin_connection.execute(_WORKER, LIVE_WORKER)
+    await test_clock.set(START)
     claims, batch = PostgresRunClaims(service_pool), 500
     passed: list[int] = []
     for number in range(30):
         await enqueue(api_pool, names[number % len(names)], batch)
         # So little that no look is full again.
-        await test_clock.advance(0.001)
+        await test_clock.advance(0.0001)
         await told(service_pool)
         before = await entries_passed(admin_connection)
         claimed = await claims.claim_batch(WORKER, ["default"], batch)

@@ -57,7 +57,7 @@ def test_a_new_process_looks_for_any_lane() -> None:
 
 def test_lanes_that_may_have_more_are_remembered_and_the_stretches_between_them_looked_through() -> None:
     looks = LaneLooks()
-    assert not looks.note(look(seen((5, A), 3), seen((0, B), 7)))
+    assert not looks.note(look(seen((5, A), 3, 3), seen((0, B), 7)))
 
     assert stretches(looks) == [(TOP, (5, A)), ((5, A), (0, B)), ((0, B), BOTTOM)]
     assert looks.plan(10).quotas == [10, 10]
@@ -73,7 +73,7 @@ def test_a_lane_that_gave_less_than_it_might_is_forgotten_and_one_that_gave_all_
 
 def test_the_shares_of_a_priority_fill_the_limit_and_go_by_what_each_has_had() -> None:
     looks = LaneLooks()
-    looks.note(look(seen((0, B), 9), seen((0, A), 1)))
+    looks.note(look(seen((0, B), 9, 9), seen((0, A), 1, 1)))
     plan = looks.plan(10)
 
     assert dict(zip(plan.tenants, plan.quotas, strict=True)) == {A: 9, B: 1}
@@ -120,9 +120,10 @@ def floored(*lanes: LaneSeen) -> LaneLooks:
 
 
 def test_after_a_costly_look_the_next_begin_where_it_ended() -> None:
-    looks = floored(seen((5, B), 0), seen((4, A), 10))
+    looks = floored(seen((5, B), 0), seen((4, A), 10), seen((3, C), 0))
     assert floor_of(looks, (4, A))[0] == DUE - SLACK_FIRST
-    assert floor_of(looks, (5, B))[0] is None
+    assert floor_of(looks, (5, B))[0] == NOW - SLACK_FIRST
+    assert floor_of(looks, (3, C))[0] is None
     assert looks.plan(10).full_again_at == NOW + MANY * FULL_LOOK_PAUSE_PER_ENTRY
 
 

@@ -92,6 +92,13 @@ class Look(NamedTuple):
         return self.picked_count >= self.limit
 
     @property
+    def visited_count(self) -> int:
+        """How many lanes were seen to their quota or their end: where the limit was reached, those before the last."""
+        if not self.is_filled:
+            return len(self.lanes)
+        return max((place for place, seen in enumerate(self.lanes) if seen.picked_count), default=0)
+
+    @property
     def passed_in_vain(self) -> int:
         return max(0, self.entries_count - self.picked_count - self.woken_count - self.found_count)
 
@@ -182,13 +189,14 @@ class LaneLooks:
     def _note_lanes(self, look: Look) -> None:
         """Remembers lanes that may have more; where looks are dear, also those that have not, for their floors."""
         is_lean = self._full_again_at is not None
-        for seen in look.lanes:
-            is_empty = not look.is_filled and seen.picked_count < seen.quota
+        for place, seen in enumerate(look.lanes):
             self._known.setdefault(seen.lane, None)
+            if place >= look.visited_count:
+                continue
             self._idle.discard(seen.lane)
-            if is_empty and is_lean:
+            if seen.picked_count < seen.quota and is_lean:
                 self._idle.add(seen.lane)
-            elif is_empty:
+            elif seen.picked_count < seen.quota:
                 del self._known[seen.lane]
         if is_lean:
             self._forget_some()
@@ -249,8 +257,8 @@ class LaneLooks:
 
     def _raise(self, look: Look) -> None:
         """Where no limit stopped the look, a lane that gave less than it might was seen to its end."""
-        for seen in look.lanes:
-            if not look.is_filled and seen.picked_count < seen.quota:
+        for place, seen in enumerate(look.lanes):
+            if place < look.visited_count and seen.picked_count < seen.quota:
                 self._known[seen.lane] = (look.now - self._slack, _NIL)
             elif seen.lane in look.last:
                 due_at, run_id = look.last[seen.lane]
