@@ -19,8 +19,8 @@ def counted(claimed: list[ClaimedRun]) -> dict[TenantId, int]:
     return dict(Counter(each.tenant_id for each in claimed))
 
 
-async def backlog(runs: RunStores, tenant_id: TenantId, count: int, **fields: object) -> list[str]:
-    return list(await runs.enqueue(*(draft(tenant_id=tenant_id, **fields) for _ in range(count))))
+async def backlog(runs: RunStores, tenant_id: TenantId, count: int, priority: int = 0) -> list[str]:
+    return list(await runs.enqueue(*(draft(tenant_id=tenant_id, priority=priority) for _ in range(count))))
 
 
 @QUEUES

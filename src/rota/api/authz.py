@@ -116,7 +116,7 @@ LEAST_ROLE: dict[Access, Role] = {
     Access("signing_secrets", "retire"): "admin",
     Access("tenants", "read"): "platform_admin",
     Access("tenants", "create"): "platform_admin",
-    Access("tenants", "update"): "platform_admin",
+    Access("tenants", "change"): "platform_admin",
     Access("tenants", "revoke"): "platform_admin",
     Access("workers", "read"): "platform_admin",
     Access("platform_events", "read"): "platform_admin",

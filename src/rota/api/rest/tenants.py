@@ -44,7 +44,7 @@ async def get_tenant(call: Call[Nothing, Nothing]) -> Answer:
 @endpoint(
     "PATCH",
     ONE,
-    Access("tenants", "update"),
+    Access("tenants", "change"),
     body=TenantPatch,
     answers=(Tenant,),
     example={"weight": 10},
