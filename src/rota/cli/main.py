@@ -16,6 +16,7 @@ from rota.cli.calendar import calendars
 from rota.cli.check_in import check_ins
 from rota.cli.event import events
 from rota.cli.importing import imports
+from rota.cli.jobs import graphs, policies
 from rota.cli.lock import locks
 from rota.cli.logs import show_logs
 from rota.cli.manifest import apply_manifest, diff_manifest
@@ -57,6 +58,8 @@ for _name, _group in {
     "check-in": check_ins,
     "evidence": evidence,
     "milestone": milestones,
+    "graph": graphs,
+    "policy": policies,
     "retention": retention,
     "template": templates,
     "binding": bindings,

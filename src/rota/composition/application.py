@@ -62,6 +62,8 @@ def build_application(
         bindings=stores.bindings,
         evidence=stores.evidence,
         milestones=stores.milestones,
+        graph_jobs=stores.graph_jobs,
+        policy_jobs=stores.policy_jobs,
         wakeups=machine.wakeups,
         metrics=machine.metrics,
         readiness=readiness or {},

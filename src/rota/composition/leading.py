@@ -16,6 +16,8 @@ from rota.ports.wakeups import Wakeups
 from rota.services.check_in_watch import CheckInWatch
 from rota.services.election import Election
 from rota.services.firing import Firing
+from rota.services.following import Following
+from rota.services.job_following import JobFollower
 from rota.services.leadership_events import LeadershipEvents
 from rota.services.leading import Leading
 from rota.services.milestone_generating import MilestoneGenerating
@@ -82,7 +84,8 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
     patient = SingleStatements(parts.pools.service, pooled_by_transaction=parts.pools.pooled_by_transaction)
     firing_store = PostgresFiringStore(parts.fenced, patient)
     firing = Firing(firing_store, election, wakeups)
-    leading = Leading(firing_store, firing, rescuing, election, wakeups, clock=clock)
+    following = Following([JobFollower(stores.job_ends, "graph"), JobFollower(stores.job_ends, "policy")])
+    leading = Leading(firing_store, firing, rescuing, election, wakeups, clock=clock, following=following)
 
     generating = MilestoneGenerating(stores.milestones, wakeups)
     milestones = MilestoneWatch(stores.milestone_duties, generating, election, wakeups, clock)

@@ -9,6 +9,8 @@ from rota.storage.postgres.check_ins import PostgresCheckInDeadlines, PostgresCh
 from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.evidence import PostgresEvidenceStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
+from rota.storage.postgres.job_work import PostgresJobEnds
+from rota.storage.postgres.jobs import PostgresGraphJobStore, PostgresPolicyJobStore
 from rota.storage.postgres.locks import PostgresLockStore
 from rota.storage.postgres.milestones import PostgresMilestoneDuties, PostgresMilestoneStore
 from rota.storage.postgres.partitions import PostgresPartitions
@@ -44,6 +46,9 @@ class ServerStores(Struct, frozen=True):
     check_ins: PostgresCheckInStore
     templates: PostgresTemplateStore
     bindings: PostgresBindingStore
+    graph_jobs: PostgresGraphJobStore
+    policy_jobs: PostgresPolicyJobStore
+    job_ends: PostgresJobEnds
     check_in_deadlines: PostgresCheckInDeadlines
     calendars: PostgresCalendarStore
     evidence: PostgresEvidenceStore
@@ -73,6 +78,9 @@ def server_stores(pools: ServerPools) -> ServerStores:
         check_ins=PostgresCheckInStore(api),
         templates=PostgresTemplateStore(api),
         bindings=PostgresBindingStore(api),
+        graph_jobs=PostgresGraphJobStore(api),
+        policy_jobs=PostgresPolicyJobStore(api),
+        job_ends=PostgresJobEnds(service),
         check_in_deadlines=PostgresCheckInDeadlines(service, pooled_by_transaction=pooled),
         calendars=PostgresCalendarStore(api),
         evidence=PostgresEvidenceStore(api),

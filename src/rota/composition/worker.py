@@ -18,6 +18,7 @@ from rota.domain.errors import DomainError
 from rota.domain.problems import FieldProblem
 from rota.ports.clock import Clock
 from rota.storage.postgres.driver import Pool
+from rota.storage.postgres.job_work import PostgresJobWork
 from rota.storage.postgres.login_roles import require_login
 from rota.storage.postgres.logins import DatabaseUrls, Login
 from rota.storage.postgres.run_claims import PostgresRunClaims
@@ -25,6 +26,7 @@ from rota.storage.postgres.schema_waiting import require_schema
 from rota.storage.postgres.signing_secrets import PostgresSigningKeys
 from rota.storage.postgres.workers import PostgresWorkerStore
 from rota.telemetry.logs import configure_logs
+from rota.worker.job_claims import JobClaims
 from rota.worker.options import WorkerOptions, refuse_invalid
 from rota.worker.process import run_worker
 from rota.worker.signing_claims import SigningClaims
@@ -65,9 +67,12 @@ async def _ports(urls: DatabaseUrls, stop: asyncio.Event) -> AsyncGenerator[Work
         pool = await until_answered(lambda: _pool(stack, urls, clock), stop)
         await until_answered(lambda: require_schema(pool), stop)
         yield WorkerPorts(
-            claims=SigningClaims(
-                PostgresRunClaims(pool, pooled_by_transaction=pooled),
-                PostgresSigningKeys(pool, pooled_by_transaction=pooled),
+            claims=JobClaims(
+                SigningClaims(
+                    PostgresRunClaims(pool, pooled_by_transaction=pooled),
+                    PostgresSigningKeys(pool, pooled_by_transaction=pooled),
+                ),
+                PostgresJobWork(pool),
             ),
             workers=PostgresWorkerStore(pool, pooled_by_transaction=pooled),
             wakeups=await stack.enter_async_context(wakeups_of(urls, clock)),

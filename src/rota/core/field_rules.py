@@ -45,6 +45,11 @@ LABEL_KEY_RULE = TextRule(
     "letters, digits, '.', '_', '-' and '/', beginning and ending with a letter or digit",
 )
 LABEL_VALUE_RULE = TextRule(256, re.compile(r".*"), "one line of text", length_min=0)
+POLICY_RULE = TextRule(
+    200,
+    re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"),
+    "letters, digits, '.', '_' and '-'; the first a letter or digit",
+)
 TASK_RULE = TextRule(
     200,
     re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[.:-][A-Za-z0-9_]+)*"),

@@ -63,6 +63,11 @@ EVENT_TYPES: dict[str, str] = {
     "CheckInFailed": "a job elsewhere told that it failed",
     "CheckInMissed": "a job elsewhere told of no end by its deadline",
     "CheckInRecovered": "a job elsewhere told of a success after a miss or a failure",
+    "GraphJobRequested": "a graph job was asked for",
+    "GraphJobCompleted": "a graph job ended, with or without success",
+    "PolicyJobRequested": "a policy job was asked for",
+    "PolicyJobCompleted": "a policy job ended, with or without success",
+    "PolicyReplayMarked": "a judgement was marked to be made again",
 }
 
 

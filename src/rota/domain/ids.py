@@ -13,6 +13,7 @@ WorkerId = NewType("WorkerId", str)
 TokenId = NewType("TokenId", str)
 SigningSecretId = NewType("SigningSecretId", str)
 CheckInId = NewType("CheckInId", str)
+JobId = NewType("JobId", str)
 
 # A number that grows with every claim of a run: every later write of that attempt must show it (design law 2).
 AttemptToken = NewType("AttemptToken", int)

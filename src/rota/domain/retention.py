@@ -28,6 +28,10 @@ KINDS: Mapping[str, HistoryKind] = {
     "log_lines": HistoryKind("output of runs", 30, within="runs"),
     "events": HistoryKind("the event log", 90, least_days=7),
     "audit": HistoryKind("who did what", 365, least_days=30),
+    "graph_job_events": HistoryKind("states of graph jobs", 365),
+    "graph_items": HistoryKind("components, dependencies and findings of graph jobs", 365, least_days=7),
+    "policy_verdicts": HistoryKind("verdicts of policy jobs", 365, least_days=7),
+    "policy_simulations": HistoryKind("changes that simulations showed", 90),
     "run_keys": HistoryKind(
         "keys by which a run is enqueued or fired once; those of live runs stay", 90, least_days=7, by_day=False
     ),

@@ -1,4 +1,7 @@
-"""The tasks that Rota brings along: `rota.exec` runs a command as cron would, `rota.http` sends a request."""
+"""The tasks that Rota brings along: `rota.exec` runs a command as cron would, `rota.http` sends a request.
+
+Those of `job_tasks` execute jobs.
+"""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -10,6 +13,7 @@ from rota.worker.app import App
 from rota.worker.attempts import HTTP_TASK
 from rota.worker.context import Context
 from rota.worker.http_request import HttpOrder, Signing, send_request
+from rota.worker.job_tasks import add_job_tasks
 from rota.worker.outcomes import Failure, NonRetryable
 from rota.worker.shell_command import CommandOrder, run_command
 from rota.worker.target_guard import TargetGuard
@@ -66,6 +70,7 @@ def builtin_app(
         order = HttpOrder(url=url, method=method, headers=named, body=body, signing=signing)
         return await send_request(order, guard, ctx.remaining_seconds)
 
+    add_job_tasks(app)
     return app
 
 

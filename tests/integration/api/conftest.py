@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from rota.storage.postgres.driver import Pool
+from tests.integration.api.job_world import furnish_jobs
 from tests.integration.api.world import World, build_world, furnish
 
 
@@ -18,4 +19,5 @@ async def empty_world(api_pool: Pool, service_pool: Pool, owner_pool: Pool) -> A
 @pytest.fixture(name="world")
 async def furnished_world(empty_world: World) -> World:
     await furnish(empty_world)
+    await furnish_jobs(empty_world)
     return empty_world

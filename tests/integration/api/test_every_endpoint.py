@@ -15,8 +15,9 @@ from rota.api.rest.schedule_templates import TEMPLATE_EXAMPLE
 from rota.api.rest.wiring import ApiPorts
 from rota.domain.errors import CATALOGUE, Unavailable
 from rota.storage.postgres.driver import Connection
+from tests.integration.api.job_world import RULES, asked
 from tests.integration.api.raw_asgi import Exchange, answered
-from tests.integration.api.world import SCHEDULE, World, guarded_endpoints, path_of
+from tests.integration.api.world import SCHEDULE, UNKNOWN_ID, World, guarded_endpoints, path_of
 from tests.support.waiting import wait_until
 
 Prepare = Callable[[World], Awaitable[object]]
@@ -56,6 +57,16 @@ async def another_milestone(world: World) -> dict[str, str]:
     return {"milestone": "welcome"}
 
 
+async def another_graph_job(world: World) -> dict[str, str]:
+    sbom = {"bomFormat": "CycloneDX", "components": []}
+    return {"graph_job_id": (await asked(world, "/graphs/build", sbom=sbom, sbom_id="x"))["id"]}
+
+
+async def another_policy_job(world: World) -> dict[str, str]:
+    given = {"policy_id": "P-8", "policy_version": "1", "rules": RULES, "graph_job_id": world.ids["graph_job_id"]}
+    return {"policy_job_id": (await asked(world, "/policy/runs", **given))["id"]}
+
+
 async def another_tenant(world: World) -> dict[str, str]:
     await world.call("POST", "/tenants", {"id": "spare"}, role="platform_admin")
     return {"tenant_id": "spare"}
@@ -65,6 +76,8 @@ async def another_tenant(world: World) -> dict[str, str]:
 PREPARED: dict[str, Prepare] = {
     "resume_schedule": posting("/schedules/{schedule_id}/pause"),
     "cancel_run": another_run,
+    "cancel_graph_job": another_graph_job,
+    "cancel_policy_job": another_policy_job,
     "revoke_tenant": another_tenant,
     "delete_check_in": another_check_in,
     "delete_schedule_template": another_template,
@@ -88,7 +101,11 @@ async def ask(world: World, one: Endpoint, ports: ApiPorts | None = None, ids: o
     headers |= {"If-Match": "*", "Content-Type": "application/json"} if one.method != "GET" else {}
     body = BODIES.get(one.operation_id, lambda example: example)(one.example)
     path = path_of(one, world.ids | (ids if isinstance(ids, dict) else {}))
-    raw = b"" if body is None else msgspec.json.encode(body)
+    raw = (
+        b""
+        if body is None
+        else msgspec.json.encode(body).replace(UNKNOWN_ID.encode(), world.ids["graph_job_id"].encode())
+    )
     return await answered(world.app if ports is None else create_app(ports), one.method, path, headers, raw)
 
 
@@ -178,6 +195,7 @@ STORES = (
     "schedules", "run_intake", "run_reader", "run_control", "workers", "tenants", "tokens", "events", "idempotency",
     "locks", "signing_secrets", "check_ins", "retention", "calendars", "templates", "bindings",
     "evidence", "milestones",
+    "graph_jobs", "policy_jobs",
 )  # fmt: skip
 
 
@@ -307,7 +325,7 @@ async def test_pages_beside_the_api_need_no_token_of_its_and_never_shadow_it(wor
 async def test_stats_count_what_is_there(world: World) -> None:
     shown = (await world.call("GET", "/stats", role="viewer")).json()
     assert shown["schedules"] == {"total_count": 1, "enabled_count": 1, "paused_count": 0}
-    assert (shown["runs"]["succeeded"], shown["runs"]["scheduled"], shown["runs"]["failed"]) == (2, 1, 0)
+    assert (shown["runs"]["succeeded"], shown["runs"]["scheduled"], shown["runs"]["failed"]) == (5, 1, 0)
     await world.call("POST", f"/schedules/{world.ids['schedule_id']}/pause")
     shown = (await world.call("GET", "/stats")).json()
     assert shown["schedules"] == {"total_count": 1, "enabled_count": 0, "paused_count": 1}

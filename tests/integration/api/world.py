@@ -30,6 +30,8 @@ from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.evidence import PostgresEvidenceStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
+from rota.storage.postgres.job_work import PostgresJobEnds, PostgresJobWork
+from rota.storage.postgres.jobs import PostgresGraphJobStore, PostgresPolicyJobStore
 from rota.storage.postgres.locks import PostgresLockStore
 from rota.storage.postgres.milestones import PostgresMilestoneStore
 from rota.storage.postgres.retention import PostgresRetentionStore
@@ -85,6 +87,8 @@ class World:
     client: httpx.AsyncClient
     tokens: dict[tuple[TenantId, Role], str]
     claims: PostgresRunClaims
+    work: PostgresJobWork
+    ends: PostgresJobEnds
     owner_pool: Pool
     ids: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -145,6 +149,8 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         bindings=PostgresBindingStore(api_pool),
         evidence=PostgresEvidenceStore(api_pool),
         milestones=PostgresMilestoneStore(api_pool),
+        graph_jobs=PostgresGraphJobStore(api_pool),
+        policy_jobs=PostgresPolicyJobStore(api_pool),
         wakeups=wakeups,
         metrics=Metrics(),
     )
@@ -157,7 +163,8 @@ async def build_world(api_pool: Pool, service_pool: Pool, owner_pool: Pool) -> W
     client = httpx.AsyncClient(transport=httpx.ASGITransport(cast("Any", app)), base_url="http://rota.test")
     tokens = await _tokens(ports)
     claims = PostgresRunClaims(service_pool)
-    return World(app, ports, wakeups, client, tokens, claims, owner_pool)
+    work, ends = PostgresJobWork(service_pool), PostgresJobEnds(service_pool)
+    return World(app, ports, wakeups, client, tokens, claims, work, ends, owner_pool)
 
 
 async def _tokens(ports: ApiPorts) -> dict[tuple[TenantId, Role], str]:

@@ -10,7 +10,7 @@ from tests.integration.isolation.catalogue import tenant_tables
 # Aggregates whose statements are run for a tenant's request. Others belong to the leader and to workers, who serve all.
 FOR_REQUESTS = (
     "schedules", "tokens", "events", "audit", "locks", "signing_secrets", "check_ins", "calendars",
-    "schedule_templates", "bindings", "evidence", "milestones",
+    "schedule_templates", "bindings", "evidence", "milestones", "graph_jobs", "policy_jobs",
 )  # fmt: skip
 
 # The exceptions among them, run by the service login; each gives its reason in the file.

@@ -10,9 +10,11 @@ from rota.adapters.system_ids import SystemIds
 from rota.adapters.system_rng import SystemRng
 from rota.storage.memory.wakeups import MemoryWakeups
 from rota.storage.postgres.connections import PoolOptions, open_pool
+from rota.storage.postgres.job_work import PostgresJobWork
 from rota.storage.postgres.logins import Login
 from rota.storage.postgres.run_claims import PostgresRunClaims
 from rota.storage.postgres.workers import PostgresWorkerStore
+from rota.worker.job_claims import JobClaims
 from rota.worker.options import WorkerOptions
 from rota.worker.process import run_worker
 from rota.worker.worker_ports import WorkerPorts
@@ -22,9 +24,8 @@ async def main(options: WorkerOptions, url: str) -> None:
     clock = SystemClock()
     pool_options = PoolOptions(connections_max=4)
     pool = await open_pool(url, Login.SERVICE, application_name="test worker", sleep=clock.sleep, options=pool_options)
-    ports = WorkerPorts(
-        PostgresRunClaims(pool), PostgresWorkerStore(pool), MemoryWakeups(), clock, SystemRng(), SystemIds()
-    )
+    claims = JobClaims(PostgresRunClaims(pool), PostgresJobWork(pool))
+    ports = WorkerPorts(claims, PostgresWorkerStore(pool), MemoryWakeups(), clock, SystemRng(), SystemIds())
     try:
         await run_worker(options, ports)
     finally:

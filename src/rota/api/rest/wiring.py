@@ -13,6 +13,7 @@ from rota.ports.check_in_store import CheckInStore
 from rota.ports.clock import Clock
 from rota.ports.idempotency_store import IdempotencyStore
 from rota.ports.ids import Ids
+from rota.ports.job_store import GraphJobStore, PolicyJobStore
 from rota.ports.lock_store import LockStore
 from rota.ports.milestone_store import EvidenceStore, MilestoneStore
 from rota.ports.retention_store import RetentionStore
@@ -25,10 +26,13 @@ from rota.ports.worker_store import WorkerStore
 from rota.services.binding_verbs import BindingVerbs
 from rota.services.calendar_verbs import CalendarVerbs
 from rota.services.check_in_verbs import CheckInVerbs
+from rota.services.graph_job_verbs import GraphJobVerbs
+from rota.services.job_making import JobParts
 from rota.services.lock_verbs import LockVerbs
 from rota.services.milestone_generating import MilestoneGenerating
 from rota.services.milestone_ticks import MilestoneTicks
 from rota.services.milestone_verbs import EvidenceVerbs, MilestoneVerbs
+from rota.services.policy_job_verbs import PolicyJobVerbs
 from rota.services.retention import Retention
 from rota.services.run_verbs import RunVerbs
 from rota.services.schedule_previewing import SchedulePreviews
@@ -58,6 +62,8 @@ class ApiPorts(Struct, frozen=True):
     locks: LockStore
     signing_secrets: SigningSecretStore
     check_ins: CheckInStore
+    graph_jobs: GraphJobStore
+    policy_jobs: PolicyJobStore
     retention: RetentionStore
     calendars: CalendarStore
     templates: TemplateStore
@@ -91,6 +97,8 @@ class Services(Struct, frozen=True):
     locks: LockVerbs
     signing_secrets: SigningVerbs
     check_ins: CheckInVerbs
+    graph_jobs: GraphJobVerbs
+    policy_jobs: PolicyJobVerbs
     retention: Retention
     calendars: CalendarVerbs
     bindings: BindingVerbs
@@ -121,6 +129,8 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
         LockVerbs(ports.locks, ports.wakeups, ports.clock),
         SigningVerbs(ports.signing_secrets, ports.schedules, ports.ids),
         CheckInVerbs(ports.check_ins, ports.schedules, ports.ids, ports.clock),
+        GraphJobVerbs(ports.graph_jobs, _job_parts(ports)),
+        PolicyJobVerbs(ports.policy_jobs, ports.graph_jobs, _job_parts(ports)),
         Retention(ports.retention, ports.clock),
         CalendarVerbs(ports.calendars, ports.wakeups),
         BindingVerbs(ports.templates, ports.bindings, ports.schedules, ports.calendars, ports.ids, ports.wakeups),
@@ -132,3 +142,7 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
         StreamGate(options.streams_max, options.streams_per_tenant_max, ports.metrics),
         description,
     )
+
+
+def _job_parts(ports: ApiPorts) -> JobParts:
+    return JobParts(ports.schedules, ports.run_control, ports.ids, ports.wakeups)

@@ -16,6 +16,7 @@ from rota.ports.ids import Ids
 from rota.storage.event_drafts import refuse_unknown_types
 from rota.storage.memory.binding_tables import BindingTables
 from rota.storage.memory.check_in_tables import CheckInTables
+from rota.storage.memory.job_tables import JobTables
 from rota.storage.memory.lock_tables import LockTables
 from rota.storage.memory.milestone_tables import MilestoneTables
 from rota.storage.memory.run_tables import RunTables
@@ -69,6 +70,7 @@ class MemoryDatabase:
     check_ins_state: CheckInTables = field(default_factory=CheckInTables)
     bindings_state: BindingTables = field(default_factory=BindingTables)
     milestones_state: MilestoneTables = field(default_factory=MilestoneTables)
+    jobs_state: JobTables = field(default_factory=JobTables)
     signing_state: SigningTables = field(default_factory=SigningTables)
     transactions_count: int = 0
 

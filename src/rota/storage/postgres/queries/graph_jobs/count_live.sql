@@ -1,0 +1,2 @@
+-- What the bound on a tenant's live graph jobs is compared with.
+SELECT count(*) FROM scheduler.graph_jobs j WHERE j.tenant_id = $1 AND j.state IN ('queued', 'running')

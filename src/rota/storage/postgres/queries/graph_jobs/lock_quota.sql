@@ -1,0 +1,2 @@
+-- Of two who make a tenant's graph jobs at once, the second counts what the first made: the bound is never passed.
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('rota/graph-jobs/' || $1, 0))

@@ -1,0 +1,2 @@
+-- What an earlier attempt saved, in the transaction that saves anew.
+DELETE FROM scheduler.policy_simulations i WHERE i.tenant_id = $1 AND i.job_id = $2::uuid

@@ -1,0 +1,2 @@
+-- One policy job of a tenant, without its documents.
+SELECT * FROM scheduler.policy_job_records j WHERE j.tenant_id = $1 AND j.job_id = $2::uuid
