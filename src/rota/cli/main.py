@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import rota
+from rota.cli.backfill import backfills
 from rota.cli.backup import backup, restore
 from rota.cli.binding import bindings, templates
 from rota.cli.calendar import calendars
@@ -51,6 +52,7 @@ for _name, _group in {
     "worker": workers,
     "event": events,
     "calendar": calendars,
+    "backfill": backfills,
     "lock": locks,
     "tenant": tenants,
     "token": tokens,

@@ -13,7 +13,7 @@ from rota.cli.session import OutputOption, Session, show_listing, with_session
 from rota.cli.words import target_cell
 from rota.client.names import schedule_by_name
 
-schedules = typer.Typer(help="Schedules: list, create, change, pause, trigger, preview.", no_args_is_help=True)
+schedules = typer.Typer(help="Schedules: list, create, pause, trigger, backfill, preview.", no_args_is_help=True)
 
 NameOrId = Annotated[str, typer.Argument(help="the schedule's name or id", metavar="SCHEDULE")]
 FileOption = Annotated[Path, typer.Option("--file", "-f", help="YAML or JSON document; - for standard input")]
@@ -122,6 +122,25 @@ def resume_schedule(
 def trigger_schedule(session: Session, schedule: NameOrId) -> None:
     """Make a run now, beside the schedule's own times."""
     _act(session, schedule, "trigger", {})
+
+
+@schedules.command("backfill")
+@with_session
+def backfill_schedule(
+    session: Session,
+    schedule: NameOrId,
+    start: Annotated[str, typer.Option("--from", help="first time of the window (RFC 3339)")],
+    end: Annotated[str, typer.Option("--to", help="last time of the window (RFC 3339)")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only show what would run")] = False,
+    overlap: Annotated[str, typer.Option(help="queue_all: one after another; allow: side by side")] = "queue_all",
+    priority: Annotated[int | None, typer.Option(help="default: the schedule's own")] = None,
+    rate: Annotated[float, typer.Option("--runs-per-minute", help="at most so many")] = 60.0,
+) -> None:
+    """Make the firings of a past window that were not made, at a rate of their own."""
+    found = schedule_by_name(session.client, schedule).body
+    body: dict[str, Any] = {"from": start, "to": end, "dry_run": dry_run, "overlap": overlap}
+    body |= {"priority": priority, "runs_per_minute_max": rate}
+    session.printer.item(session.client.call("POST", f"/schedules/{found['id']}/backfill", body=body).body)
 
 
 @schedules.command("restore")

@@ -64,6 +64,7 @@ def build_application(
         milestones=stores.milestones,
         graph_jobs=stores.graph_jobs,
         policy_jobs=stores.policy_jobs,
+        backfills=stores.backfills,
         wakeups=machine.wakeups,
         metrics=machine.metrics,
         readiness=readiness or {},

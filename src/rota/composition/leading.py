@@ -13,6 +13,7 @@ from rota.ports.clock import Clock
 from rota.ports.ids import Ids
 from rota.ports.lease_store import LeaseStore
 from rota.ports.wakeups import Wakeups
+from rota.services.backfilling import Backfilling
 from rota.services.check_in_watch import CheckInWatch
 from rota.services.election import Election
 from rota.services.firing import Firing
@@ -25,6 +26,7 @@ from rota.services.milestone_watch import MilestoneWatch
 from rota.services.rescuing import Rescuing
 from rota.services.retention import Retention, RetentionDuty
 from rota.services.supervision import Duty
+from rota.storage.postgres.backfills import PostgresBackfillSteps
 from rota.storage.postgres.connections import FENCED_SETTINGS, ConnectRetry, PoolOptions, open_pool
 from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.firing import PostgresFiringStore
@@ -101,6 +103,7 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
         Duty("leadership events", events.run),
         Duty("check-ins", CheckInWatch(stores.check_in_deadlines, election, clock).run),
         Duty("milestones", milestones.run),
+        Duty("backfills", Backfilling(PostgresBackfillSteps(parts.fenced), election, wakeups, clock).run),
         Duty("partitions", keep_partitions),
         Duty("retention", RetentionDuty(Retention(stores.retention, clock), election, clock).run),
     )

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from rota.composition.database import ServerPools
+from rota.storage.postgres.backfills import PostgresBackfillStore
 from rota.storage.postgres.bindings import PostgresBindingStore, PostgresTemplateStore
 from rota.storage.postgres.calendars import PostgresCalendarStore
 from rota.storage.postgres.check_ins import PostgresCheckInDeadlines, PostgresCheckInStore
@@ -54,6 +55,7 @@ class ServerStores(Struct, frozen=True):
     evidence: PostgresEvidenceStore
     milestones: PostgresMilestoneStore
     milestone_duties: PostgresMilestoneDuties
+    backfills: PostgresBackfillStore
     partitions: PostgresPartitions
     retention: PostgresRetentionStore
 
@@ -86,6 +88,7 @@ def server_stores(pools: ServerPools) -> ServerStores:
         evidence=PostgresEvidenceStore(api),
         milestones=PostgresMilestoneStore(api),
         milestone_duties=PostgresMilestoneDuties(service, pooled_by_transaction=pooled),
+        backfills=PostgresBackfillStore(api),
         partitions=PostgresPartitions(service, pooled_by_transaction=pooled),
         retention=PostgresRetentionStore(service, pooled_by_transaction=pooled),
     )

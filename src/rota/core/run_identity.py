@@ -16,10 +16,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def fire_key(trigger_id: TriggerId, fire_at: datetime) -> str:
     """The key of the run that a trigger fires for a nominal time, to the microsecond, in whatever zone it is given."""
-    if fire_at.tzinfo is None:
-        raise Bug("a nominal time without a zone has no identity")
-    since = fire_at - _EPOCH
-    return _key(b"rota.fire", trigger_id, str((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds))
+    return _key(b"rota.fire", trigger_id, _microseconds(fire_at))
+
+
+def backfill_key(trigger_id: TriggerId, fire_at: datetime) -> str:
+    """The key of the run that backfills give a nominal time whose fire key a skipped record has."""
+    return _key(b"rota.back", trigger_id, _microseconds(fire_at))
 
 
 def idempotency_key(tenant_id: TenantId, scope: str, key: str) -> str:
@@ -35,6 +37,13 @@ def unique_key(tenant_id: TenantId, scope: str, *parts: str) -> str:
 def milestone_key(tenant_id: TenantId, name: str, subject: str, attempt_no: int) -> str:
     """The key of the run that is the nth attempt ever at a subject's milestone."""
     return _key(b"rota.mile", tenant_id, name, subject, str(attempt_no))
+
+
+def _microseconds(fire_at: datetime) -> str:
+    if fire_at.tzinfo is None:
+        raise Bug("a nominal time without a zone has no identity")
+    since = fire_at - _EPOCH
+    return str((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
 
 
 def _key(domain: bytes, *parts: str) -> str:

@@ -14,6 +14,7 @@ TokenId = NewType("TokenId", str)
 SigningSecretId = NewType("SigningSecretId", str)
 CheckInId = NewType("CheckInId", str)
 JobId = NewType("JobId", str)
+BackfillId = NewType("BackfillId", str)
 
 # A number that grows with every claim of a run: every later write of that attempt must show it (design law 2).
 AttemptToken = NewType("AttemptToken", int)

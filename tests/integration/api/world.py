@@ -23,6 +23,7 @@ from rota.domain.tenancy import AuditEntry, Role, Tenant
 from rota.domain.worker import WorkerSpec
 from rota.services.acting import Actor
 from rota.services.tenant_verbs import TenantVerbs, TokenRequest
+from rota.storage.postgres.backfills import PostgresBackfillStore
 from rota.storage.postgres.bindings import PostgresBindingStore, PostgresTemplateStore
 from rota.storage.postgres.calendars import PostgresCalendarStore
 from rota.storage.postgres.check_ins import PostgresCheckInStore
@@ -151,6 +152,7 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         milestones=PostgresMilestoneStore(api_pool),
         graph_jobs=PostgresGraphJobStore(api_pool),
         policy_jobs=PostgresPolicyJobStore(api_pool),
+        backfills=PostgresBackfillStore(api_pool),
         wakeups=wakeups,
         metrics=Metrics(),
     )
@@ -202,7 +204,10 @@ async def furnish(world: World) -> None:
     (await world.call("POST", "/locks/reports-of-acme/acquire", lock)).raise_for_status()
     calendar = {"yearly": ["12-25"]}
     (await world.call("PUT", "/calendars/holidays-of-acme", calendar)).raise_for_status()
+    past = {"from": "2026-01-05T00:00:00Z", "to": "2026-01-05T03:00:00Z"}
+    backfill = (await world.call("POST", f"/schedules/{schedule['id']}/backfill", past)).raise_for_status().json()
     world.ids |= {
+        "backfill_id": backfill["backfill"]["id"],
         "calendar_name": "holidays-of-acme",
         "schedule_id": schedule["id"],
         "run_id": run["id"],

@@ -6,6 +6,7 @@ from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 
 from rota.api.rest import (
+    backfills,
     bindings,
     calendars,
     check_ins,
@@ -45,6 +46,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *logs.ENDPOINTS,
     *events.ENDPOINTS,
     *calendars.ENDPOINTS,
+    *backfills.ENDPOINTS,
     *locks.ENDPOINTS,
     *stats.ENDPOINTS,
     *workers.ENDPOINTS,

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from rota.api.authn import Authenticator
 from rota.api.rest.stream_gate import StreamGate
+from rota.ports.backfill_store import BackfillStore
 from rota.ports.binding_store import BindingStore, TemplateStore
 from rota.ports.calendar_store import CalendarStore
 from rota.ports.check_in_store import CheckInStore
@@ -23,6 +24,7 @@ from rota.ports.signing_store import SigningSecretStore
 from rota.ports.tenant_store import EventStore, TenantStore, TokenStore
 from rota.ports.wakeups import Wakeups
 from rota.ports.worker_store import WorkerStore
+from rota.services.backfill_verbs import BackfillVerbs
 from rota.services.binding_verbs import BindingVerbs
 from rota.services.calendar_verbs import CalendarVerbs
 from rota.services.check_in_verbs import CheckInVerbs
@@ -70,6 +72,7 @@ class ApiPorts(Struct, frozen=True):
     bindings: BindingStore
     evidence: EvidenceStore
     milestones: MilestoneStore
+    backfills: BackfillStore
     wakeups: Wakeups
     metrics: Metrics
     readiness: dict[str, ReadinessCheck] = {}
@@ -105,6 +108,7 @@ class Services(Struct, frozen=True):
     evidence: EvidenceVerbs
     milestones: MilestoneVerbs
     milestone_ticks: MilestoneTicks
+    backfills: BackfillVerbs
     tenants: TenantVerbs
     authenticator: Authenticator
     streams: StreamGate
@@ -137,6 +141,7 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
         EvidenceVerbs(ports.evidence, ports.schedules, ports.wakeups),
         MilestoneVerbs(ports.milestones, generating, ports.wakeups),
         MilestoneTicks(ports.milestones, generating, ports.clock),
+        BackfillVerbs(ports.backfills, ports.schedules, ports.idempotency, ports.ids, ports.wakeups),
         TenantVerbs(ports.tenants, ports.tokens, ports.schedules, ports.ids, ports.wakeups),
         Authenticator(ports.tokens, ports.clock, ports.metrics),
         StreamGate(options.streams_max, options.streams_per_tenant_max, ports.metrics),

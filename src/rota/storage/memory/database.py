@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from rota.domain.backfill import Backfill
 from rota.domain.calendar import CalendarRecord
 from rota.domain.event import EventDraft
-from rota.domain.ids import ScheduleId, TenantId, TokenId
+from rota.domain.ids import BackfillId, ScheduleId, TenantId, TokenId
 from rota.domain.schedule import Schedule
 from rota.domain.tenancy import ApiToken, AuditEntry, Tenant
 from rota.ports.ids import Ids
@@ -63,6 +64,7 @@ class MemoryDatabase:
     calendars: dict[tuple[TenantId, str], CalendarRecord] = field(
         default_factory=dict[tuple[TenantId, str], CalendarRecord]
     )
+    backfills: dict[BackfillId, Backfill] = field(default_factory=dict[BackfillId, Backfill])
     events: list[StoredEvent] = field(default_factory=list[StoredEvent])
     audit: list[StoredAudit] = field(default_factory=list[StoredAudit])
     runs_state: RunTables = field(default_factory=RunTables)

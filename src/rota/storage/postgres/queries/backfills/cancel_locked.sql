@@ -1,0 +1,10 @@
+-- Ends the backfill whose row lock_backfill holds: a step that the leader decided before is refused by its state.
+UPDATE scheduler.backfills
+   SET state = 'cancelled',
+       reason = $3,
+       resume_at = NULL,
+       ended_at = scheduler.current_time()
+ WHERE tenant_id = $1 AND id = $2
+RETURNING id::text AS id, tenant_id, schedule_id::text AS schedule_id, state, since, until, overlap, priority, runs_per_minute_max,
+       triggers::text AS triggers, times_count, created_at, created_by, paced_at, resume_at, created_count, skipped_count,
+       steps_count, done_through, done_place, reason, ended_at
