@@ -36,10 +36,10 @@ async def test_a_dry_run_shows_what_would_run_and_stores_nothing(world: World) -
 
 async def test_a_backfill_is_started_once_by_its_key_seen_and_cancelled(world: World) -> None:
     path, asked = await hourly(world), await window(world, 5)
-    keyed = {"headers": {"Idempotency-Key": "k"}}
-    started = await world.call("POST", path, asked, role="operator", **keyed)
-    again = await world.call("POST", path, asked, role="operator", **keyed)
-    other = await world.call("POST", path, {**asked, "overlap": "allow"}, **keyed)
+    keyed = {"Idempotency-Key": "k"}
+    started = await world.call("POST", path, asked, role="operator", headers=keyed)
+    again = await world.call("POST", path, asked, role="operator", headers=keyed)
+    other = await world.call("POST", path, {**asked, "overlap": "allow"}, headers=keyed)
     assert (started.status_code, again.status_code, other.json()["code"]) == (201, 200, "IDEMPOTENCY_MISMATCH")
     one = started.json()["backfill"]
     assert again.json()["backfill"]["id"] == one["id"]
