@@ -14,7 +14,17 @@ from tests.integration.api.raw_asgi import answered
 from tests.integration.api.world import UNKNOWN_ID, World, guarded_endpoints, path_of
 
 MATRIX = Path(__file__).with_name("matrix.txt")
-NAMES = ("schedule_id", "run_id", "worker_id", "token_id", "secret_id", "check_in_id", "graph_job_id", "policy_job_id")
+NAMES = (
+    "schedule_id",
+    "run_id",
+    "worker_id",
+    "token_id",
+    "secret_id",
+    "check_in_id",
+    "backfill_id",
+    "graph_job_id",
+    "policy_job_id",
+)
 IDS = dict.fromkeys((*NAMES, *NAMED_BY_TENANT), UNKNOWN_ID) | {"tenant_id": "acme"}
 
 
