@@ -20,7 +20,7 @@ from rota.domain.schedule import Schedule
 from rota.domain.targets import TaskTarget
 from rota.domain.tenancy import AuditEntry
 from rota.domain.triggers import MilestoneTrigger, Trigger
-from rota.ports.milestone_store import EvidenceStore, MilestoneDuties, MilestoneFilter, MilestoneStore
+from rota.ports.milestone_store import EvidenceStore, MilestoneDuties, MilestoneFigures, MilestoneFilter, MilestoneStore
 from rota.storage.memory.milestones import MemoryEvidenceStore, MemoryMilestoneDuties, MemoryMilestoneStore
 from rota.storage.postgres.evidence import PostgresEvidenceStore
 from rota.storage.postgres.milestones import PostgresMilestoneDuties, PostgresMilestoneStore
@@ -405,3 +405,45 @@ async def test_a_thrown_and_a_returned_failure_leave_the_same(world: MilestoneWo
     thrown, returned = await world.one("AUTO_12H"), await world.one("AUTO_24H")
     assert (thrown.attempts_count, thrown.backoff_until) == (returned.attempts_count, returned.backoff_until)
     assert thrown.backoff_until == await world.base.clock.now() + timedelta(seconds=1_800)
+
+
+async def test_the_figures_of_alerts_count_what_waits_long_and_what_failed(world: MilestoneWorld) -> None:
+    await world.define(HALF_DAY)
+    for subject in ("well", "badly"):
+        await world.record(subject)
+    await world.base.clock.advance(12 * HOUR)
+    assert await world.duties.figures() == MilestoneFigures()
+    await world.generate(subject="well")
+    await world.runs.claims.settle_batch([success(one) for one in await world.claimed()])
+    for delay in (1_800, 7_200):
+        await world.generate(subject="badly")
+        await world.fail(await world.claimed())
+        figures = await world.duties.figures()
+        assert (figures, figures.failed_ratio) == (MilestoneFigures(0, 2, 1), 0.5)
+        await world.base.clock.advance(delay)
+    await world.generate(subject="badly")
+    await world.fail(await world.claimed())
+    assert await world.duties.figures() == MilestoneFigures(1, 2, 1)
+    await world.base.clock.advance(25 * HOUR)
+    assert await world.duties.figures() == MilestoneFigures()
+
+
+async def test_what_is_defined_and_recorded_at_once_misses_nothing(world: MilestoneWorld) -> None:
+    """Either the evidence sees the definition, or the definition's walk sees the evidence."""
+    specs = [
+        MilestoneTrigger(name=f"m{number}", evidence="installation", age_seconds=60.0 + number) for number in range(4)
+    ]
+    await asyncio.gather(
+        *(world.define(spec, name=spec.name) for spec in specs[:2]),
+        *(world.record(f"s{number}") for number in range(10)),
+        *(world.define(spec, name=spec.name) for spec in specs[2:]),
+        world.walk(2),
+    )
+    await world.walk(2)
+    page = await world.milestones.page(ACME, MilestoneFilter(), PageRequest(limit=100))
+    planned = {(one.name, one.subject): one.due_at for one in page.items}
+    assert planned == {
+        (spec.name, f"s{number}"): START + timedelta(seconds=spec.age_seconds or 0)
+        for spec in specs
+        for number in range(10)
+    }

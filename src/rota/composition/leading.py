@@ -1,6 +1,6 @@
 """The leader's duties of a server process: the candidate, and what it does when it leads."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from msgspec import Struct
@@ -12,6 +12,7 @@ from rota.core.leadership import LeadershipPolicy
 from rota.ports.clock import Clock
 from rota.ports.ids import Ids
 from rota.ports.lease_store import LeaseStore
+from rota.ports.milestone_store import MilestoneFigures
 from rota.ports.wakeups import Wakeups
 from rota.services.backfilling import Backfilling
 from rota.services.check_in_watch import CheckInWatch
@@ -33,6 +34,7 @@ from rota.storage.postgres.firing import PostgresFiringStore
 from rota.storage.postgres.leases import PostgresLeaseStore
 from rota.storage.postgres.logins import DatabaseUrls, Login
 from rota.storage.postgres.single_statements import SingleStatements
+from rota.telemetry.metrics import Metrics
 
 LEADER_LEASE = "leader"
 HOUR_SECONDS = 3_600.0
@@ -74,6 +76,7 @@ class LeadingParts(Struct, frozen=True):
     wakeups: Wakeups
     clock: Clock
     ids: Ids
+    metrics: Metrics
 
 
 def leadership(parts: LeadingParts, name: str) -> Leadership:
@@ -90,7 +93,9 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
     leading = Leading(firing_store, firing, rescuing, election, wakeups, clock=clock, following=following)
 
     generating = MilestoneGenerating(stores.milestones, wakeups)
-    milestones = MilestoneWatch(stores.milestone_duties, generating, election, wakeups, clock)
+    milestones = MilestoneWatch(
+        stores.milestone_duties, generating, election, wakeups, clock, tell=_telling(parts.metrics)
+    )
 
     async def keep_partitions() -> None:
         while True:
@@ -108,6 +113,15 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
         Duty("retention", RetentionDuty(Retention(stores.retention, clock), election, clock).run),
     )
     return Leadership(election, events, duties)
+
+
+def _telling(metrics: Metrics) -> Callable[[MilestoneFigures], None]:
+    def tell(figures: MilestoneFigures) -> None:
+        metrics.set("rota_milestones_backing_off_long", figures.backing_off_long_count)
+        metrics.set("rota_milestones_ended_within_a_day", figures.ended_count)
+        metrics.set("rota_milestones_failed_ratio", figures.failed_ratio)
+
+    return tell
 
 
 @asynccontextmanager

@@ -98,9 +98,9 @@ async def running_server(
         pools = await stack.enter_async_context(server_pools(urls, clock))
         fenced = await stack.enter_async_context(leader_pool(urls, clock))
         wakeups = await stack.enter_async_context(wakeups_of(urls, clock))
-        stores, ids = server_stores(pools), SystemIds()
-        candidate = leadership(LeadingParts(urls, fenced, pools, stores, wakeups, clock, ids), _holder())
-        machine = Machine(clock, ids, wakeups, Metrics())
+        stores, ids, metrics = server_stores(pools), SystemIds(), Metrics()
+        candidate = leadership(LeadingParts(urls, fenced, pools, stores, wakeups, clock, ids, metrics), _holder())
+        machine = Machine(clock, ids, wakeups, metrics)
         application = build_application(stores, machine, {"leadership": candidate.readiness})
         # Before anything is written: a row of today in a default partition would keep today's from being made.
         await stores.partitions.ensure_ahead()

@@ -45,6 +45,20 @@ class MilestoneNeed(Struct, frozen=True):
     walks: bool
 
 
+class MilestoneFigures(Struct, frozen=True):
+    """What alerts go by: how many wait for two hours and longer; and of how many the last attempt ended within a day,
+    and failed. Each is counted up to 10,000.
+    """
+
+    backing_off_long_count: int = 0
+    ended_count: int = 0
+    failed_count: int = 0
+
+    @property
+    def failed_ratio(self) -> float:
+        return self.failed_count / self.ended_count if self.ended_count else 0.0
+
+
 class EvidenceStore(Protocol):
     """Confined to the tenant."""
 
@@ -95,6 +109,8 @@ class MilestoneDuties(Protocol):
     """Only for the leader: it looks across tenants."""
 
     async def look(self) -> MilestoneNeed: ...
+
+    async def figures(self) -> MilestoneFigures: ...
 
     async def list_due(self, limit: int) -> tuple[DueMilestone, ...]:
         """The longest due first."""

@@ -5,13 +5,14 @@ look per `POLL_SECONDS`; wake-ups shorten the sleep. What cannot be made (it is 
 """
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
 from rota.domain.errors import DomainError
 from rota.domain.milestone import DueMilestone
 from rota.ports.clock import Clock
-from rota.ports.milestone_store import MilestoneDuties
+from rota.ports.milestone_store import MilestoneDuties, MilestoneFigures
 from rota.ports.wakeups import Wakeups
 from rota.services.leadership import Leadership
 from rota.services.milestone_generating import MILESTONES_TOPIC, MilestoneGenerating, leader_audit
@@ -21,6 +22,7 @@ POLL_SECONDS = 10.0
 # What is due and could not be begun is not asked for without a pause.
 SPACING_SECONDS = 0.05
 STANDBY_SECONDS = 60.0
+FIGURES_SECONDS = 60.0
 DUE_PER_ROUND_MAX = 200
 LANES = 2
 SUBJECTS_PER_WALK_MAX = 1_000
@@ -38,11 +40,16 @@ class MilestoneWatch:
         leadership: Leadership,
         wakeups: Wakeups,
         clock: Clock,
+        *,
+        tell: Callable[[MilestoneFigures], None],
     ) -> None:
+        """`tell` is for the leader's metrics; of who leads no more they are nought."""
         self._duties = duties
         self._generating = generating
         self._leadership = leadership
         self._clock = clock
+        self._tell = tell
+        self._told_at: float | None = None
         self._changed = leadership.subscribe()
         self._told = wakeups.subscribe(MILESTONES_TOPIC)
 
@@ -52,9 +59,12 @@ class MilestoneWatch:
             self._changed.clear()
             self._told.clear()
             if self._leadership.fence() is None:
+                self._tell(MilestoneFigures())
+                self._told_at = None
                 await wait_for_any([self._changed], self._clock, STANDBY_SECONDS)
                 continue
             pause = await self.round()
+            await self._tell_figures()
             await self._clock.sleep(min(pause, SPACING_SECONDS))
             await wait_for_any([self._changed, self._told], self._clock, pause - SPACING_SECONDS)
 
@@ -69,6 +79,12 @@ class MilestoneWatch:
         if need.walks:
             return SPACING_SECONDS
         return POLL_SECONDS if need.next_in_seconds is None else min(POLL_SECONDS, need.next_in_seconds)
+
+    async def _tell_figures(self) -> None:
+        now = self._clock.monotonic_seconds()
+        if self._told_at is None or now >= self._told_at + FIGURES_SECONDS:
+            self._told_at = now
+            self._tell(await self._duties.figures())
 
     async def _make(self, due: tuple[DueMilestone, ...]) -> int:
         """How many could not be judged: they stay due, and must not keep the watch busy for nothing."""

@@ -54,5 +54,20 @@ METRICS: tuple[MetricSpec, ...] = (
         "Requests that reconciled or updated bindings, by whether all went well or some failed.",
         ("verb", "outcome"),
     ),
+    MetricSpec(
+        "rota_milestones_backing_off_long",
+        "gauge",
+        "Milestones whose next attempt is more than two hours away; told by the leader, nought elsewhere.",
+    ),
+    MetricSpec(
+        "rota_milestones_ended_within_a_day",
+        "gauge",
+        "Milestones whose last attempt ended within a day; told by the leader, nought elsewhere.",
+    ),
+    MetricSpec(
+        "rota_milestones_failed_ratio",
+        "gauge",
+        "Of those, the share whose last attempt failed, from 0 to 1.",
+    ),
     MetricSpec("rota_authentications_total", "counter", "Tokens looked at, by how they were decided.", ("outcome",)),
 )

@@ -13,7 +13,7 @@ from rota.domain.run import ClaimedRun, Settlement
 from rota.domain.tenancy import AuditEntry, Tenant
 from rota.domain.triggers import MilestoneTrigger, Trigger
 from rota.domain.worker import WorkerSpec
-from rota.ports.milestone_store import DecideStep, MilestoneFilter, SubjectLook
+from rota.ports.milestone_store import DecideStep, MilestoneFigures, MilestoneFilter, SubjectLook
 from rota.services.acting import Actor
 from rota.services.milestone_generating import MilestoneGenerating
 from rota.services.milestone_ticks import MilestoneTicks
@@ -90,7 +90,11 @@ class MilestoneWorld:
         self.wakeups = MemoryWakeups()
         generating = MilestoneGenerating(self.store, self.wakeups)
         self.ticks = MilestoneTicks(self.store, generating, self.clock)
-        self.watch = MilestoneWatch(self.duties, generating, FixedLeadership(fence), self.wakeups, self.clock)
+        self.figures: list[MilestoneFigures] = []
+        self.leadership = FixedLeadership(fence)
+        self.watch = MilestoneWatch(
+            self.duties, generating, self.leadership, self.wakeups, self.clock, tell=self.figures.append
+        )
         self.made: list[ClaimedRun] = []
 
     async def define(self, *specs: Trigger) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from rota.domain.triggers import MilestoneTrigger
+from rota.ports.milestone_store import MilestoneFigures
 from rota.services.milestone_generating import MILESTONES_TOPIC
 from rota.services.milestone_watch import POLL_SECONDS
 from tests.contract.records import ACME
@@ -87,3 +88,18 @@ async def test_an_outage_of_the_store_makes_it_late_and_not_twice() -> None:
     watch = asyncio.create_task(world.watch.run())
     await world.run_for(60, watch)
     assert (await world.one()).attempts_count == 1
+
+
+async def test_the_leader_tells_its_figures_once_a_minute_and_who_leads_no_more_tells_noughts() -> None:
+    world = MilestoneWorld()
+    await world.define()
+    await world.record(at=START - timedelta(hours=12))
+    watch = asyncio.create_task(world.watch.run())
+    worker = asyncio.create_task(world.execute(lambda _: "fail", 20.0))
+    await world.clock.run_for(185)
+    assert world.figures[-1] == MilestoneFigures(0, 1, 1)
+    assert 3 <= len(world.figures) <= 4
+    world.leadership.current = None
+    await world.clock.run_for(20)
+    assert world.figures[-1] == MilestoneFigures()
+    await world.run_for(0, watch, worker)

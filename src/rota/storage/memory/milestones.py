@@ -25,7 +25,7 @@ from rota.domain.milestone import (
 )
 from rota.domain.page import Page, PageRequest
 from rota.domain.tenancy import AuditEntry
-from rota.ports.milestone_store import DecideStep, MilestoneFilter, MilestoneNeed, SubjectLook
+from rota.ports.milestone_store import DecideStep, MilestoneFigures, MilestoneFilter, MilestoneNeed, SubjectLook
 from rota.ports.run_ends import RunEnd
 from rota.storage.memory.database import MemoryDatabase
 from rota.storage.memory.paging import page_of
@@ -35,6 +35,8 @@ from rota.storage.milestone_refusals import evidence_event, evidence_exists
 from rota.storage.page_cursor import decode_cursor
 
 RETRY_AFTER_SECONDS_MAX = 86_400.0
+BACKING_OFF_LONG = timedelta(hours=2)
+FIGURES_SPAN = timedelta(hours=24)
 
 
 class MemoryEvidenceStore:
@@ -159,6 +161,17 @@ class MemoryMilestoneDuties:
         times = [one.next_at for one in self._tables.milestones.values() if one.next_at is not None]
         next_in = (min(times) - self._database.now()).total_seconds() if times else None
         return MilestoneNeed(next_in, bool(self._tables.walking))
+
+    async def figures(self) -> MilestoneFigures:
+        _end_attempts(self._database)
+        now, every = self._database.now(), self._tables.milestones.values()
+        long_from, since = now + BACKING_OFF_LONG, now - FIGURES_SPAN
+        ended = [one for one in every if one.last_run_at is not None and one.last_run_at > since]
+        return MilestoneFigures(
+            sum(one.backoff_until is not None and one.backoff_until > long_from for one in every),
+            len(ended),
+            sum(one.last_error is not None for one in ended),
+        )
 
     async def list_due(self, limit: int) -> tuple[DueMilestone, ...]:
         _end_attempts(self._database)

@@ -25,7 +25,7 @@ from rota.domain.page import Page, PageRequest
 from rota.domain.policies import Policies
 from rota.domain.targets import Target
 from rota.domain.tenancy import AuditEntry
-from rota.ports.milestone_store import DecideStep, MilestoneFilter, MilestoneNeed, SubjectLook
+from rota.ports.milestone_store import DecideStep, MilestoneFigures, MilestoneFilter, MilestoneNeed, SubjectLook
 from rota.storage.page_cursor import decode_cursor
 from rota.storage.postgres.audit import insert_audit
 from rota.storage.postgres.connections import tenant_transaction
@@ -46,6 +46,7 @@ _PAGE_MILESTONES = query("milestones/page_milestones")
 _READ_MARKER = query("milestones/read_marker")
 _DELETE_MARKER = query("milestones/delete_marker")
 _LOOK_NEXT = query("milestone_duties/look_next")
+_COUNT_FAILING = query("milestone_duties/count_failing")
 _LIST_DUE = query("milestone_duties/list_due")
 _WALK_NEXT = query("milestone_duties/walk_next")
 
@@ -108,6 +109,11 @@ class PostgresMilestoneDuties:
         row = await self._statements.fetch_one("looking for due milestones", _LOOK_NEXT)
         assert row is not None, "a SELECT without FROM gives a row"
         return MilestoneNeed(row["next_in_seconds"], row["walks"])
+
+    async def figures(self) -> MilestoneFigures:
+        row = await self._statements.fetch_one("counting milestones", _COUNT_FAILING)
+        assert row is not None, "an aggregate is a row"
+        return MilestoneFigures(row["backing_off_long_count"], row["ended_count"], row["failed_count"])
 
     async def list_due(self, limit: int) -> tuple[DueMilestone, ...]:
         rows = await self._statements.fetch("listing due milestones", _LIST_DUE, limit)
