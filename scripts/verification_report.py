@@ -58,6 +58,7 @@ HEADINGS = (
         (
             "tests/contract/test_run_claims.py",
             "tests/contract/test_run_control.py",
+            "tests/contract/test_job_stores.py",
             "tests/contract/test_run_turns.py",
             "tests/unit/core/test_settlement.py",
             "tests/property/run_differential",

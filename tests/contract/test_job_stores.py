@@ -164,7 +164,7 @@ async def test_a_job_is_executed_by_its_run_and_its_result_is_seen_when_it_has_s
     assert await jobs.ends.settle_ended("graph", 10) == 1
     assert await jobs.ends.settle_ended("graph", 10) == 0
     done = await jobs.graphs.get(ACME, job.id)
-    assert (done.state, done.finished_at) == ("succeeded", START)
+    assert (done.state, done.finished_at, done.reason) == ("succeeded", START, "")
     assert done.summary is not None
     assert (done.summary["components_count"], done.summary["dependencies_count"]) == (7, 5)
     assert done.snapshot_id is not None
@@ -261,6 +261,16 @@ async def test_a_job_whose_run_is_cancelled_or_fails_follows_it_and_is_final(job
     assert sorted(data["status"] for data in await told(jobs)) == ["cancelled", "failed"]
     assert await jobs.work.begin([claim_of(second)]) == {}
     assert (await jobs.graphs.get(ACME, failing.id)).state == "failed"
+
+
+async def test_a_run_that_succeeds_without_having_begun_its_job_has_done_nothing(jobs: Jobs) -> None:
+    job = await made(jobs, build())
+    (claimed,) = await jobs.claim()
+    await jobs.runs.claims.settle_batch([success(claimed)])
+    assert await jobs.ends.settle_ended("graph", 10) == 1
+    found = await jobs.graphs.get(ACME, job.id)
+    assert (found.state, found.summary) == ("failed", None)
+    assert await items(jobs, job.id) == []
 
 
 async def test_two_leaders_at_once_end_each_job_once(jobs: Jobs) -> None:

@@ -11,6 +11,7 @@ from msgspec import Struct, to_builtins
 from rota.domain.event import EventDraft
 from rota.domain.graph_job import GraphJob
 from rota.domain.jobs import JOB_LIFECYCLE, RUN_PRIORITIES, VERB_OF_RUN, JobEnd
+from rota.domain.lifecycle import Transition
 from rota.domain.policies import RetryPolicy, RunPolicy
 from rota.domain.policy_job import PolicyJob
 from rota.domain.run import RunDraft
@@ -34,10 +35,9 @@ def state_after(state: str, end: JobEnd) -> str | None:
     return JOB_LIFECYCLE.next_state(state, verb) if JOB_LIFECYCLE.allows(state, verb) else None
 
 
-def possible_moves() -> tuple[tuple[str, str], ...]:
-    """(from, to) of the ends that the table of moves allows: the guard of the stores' compare-and-set."""
-    ending = JOB_LIFECYCLE.terminal
-    return tuple((move.source, move.target) for move in JOB_LIFECYCLE.transitions if move.target in ending)
+def possible_moves() -> tuple[Transition, ...]:
+    """The ends that the table of moves allows: the guard of the stores' compare-and-set."""
+    return tuple(move for move in JOB_LIFECYCLE.transitions if move.target in JOB_LIFECYCLE.terminal)
 
 
 def ended(job: GraphJob | PolicyJob) -> EndedJob:

@@ -35,6 +35,7 @@ JOB_LIFECYCLE = Lifecycle(
     terminal=frozenset({"succeeded", "failed", "cancelled"}),
     transitions=(
         Transition("queued", "begin", "running", "a worker claimed its run and was handed its input"),
+        Transition("queued", "succeed", "failed", "its run ended before it was handed its input: nothing was done"),
         Transition("queued", "fail", "failed", "its run ended without a success before it was begun"),
         Transition("queued", "cancel", "cancelled", "its run was cancelled before it was begun"),
         Transition("running", "begin", "running", "another attempt of its run began"),
@@ -46,12 +47,6 @@ JOB_LIFECYCLE = Lifecycle(
 
 VERB_OF_RUN: dict[str, str] = {"succeeded": "succeed", "failed": "fail", "cancelled": "cancel", "skipped": "cancel"}
 """What the end of a run does to its job."""
-
-STATE_OF_RUN: dict[str, str] = {
-    run_state: next(move.target for move in JOB_LIFECYCLE.transitions if move.event == verb)
-    for run_state, verb in VERB_OF_RUN.items()
-}
-"""The state that the end of a run asks for; whether its job may come into it, the lifecycle says."""
 
 FOLLOWERS: dict[JobFamily, str] = {"graph": "graph_job", "policy": "policy_job"}
 """Who is told when the run of a job has ended."""
@@ -65,7 +60,7 @@ class Webhook(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """What both kinds of jobs have. `summary` is there once the job has succeeded; `reason` says how it ended."""
+    """What both kinds of jobs have. `summary` is there once the job has succeeded; `reason` says why it has not."""
 
     id: JobId
     tenant_id: TenantId

@@ -43,6 +43,7 @@ class JobClaims:
         self._claims = claims
         self._work = work
         self._begun: OrderedDict[Attempt, JobClaim] = OrderedDict()
+        self._saved: dict[Attempt, Settlement] = {}
 
     async def claim_batch(self, worker_id: WorkerId, queues: Sequence[str], limit: int) -> tuple[ClaimedRun, ...]:
         runs = await self._claims.claim_batch(worker_id, queues, limit)
@@ -57,10 +58,10 @@ class JobClaims:
     async def settle_batch(self, settlements: Sequence[Settlement]) -> tuple[SettleResult, ...]:
         if not self._begun:
             return await self._claims.settle_batch(settlements)
-        saved = [await self._saved(settlement) for settlement in settlements]
-        results = await self._claims.settle_batch(saved)
+        results = await self._claims.settle_batch([await self._with_saved_result(one) for one in settlements])
         for settlement in settlements:
             self._begun.pop((settlement.run_id, settlement.token), None)
+            self._saved.pop((settlement.run_id, settlement.token), None)
         return results
 
     async def list_held(self, worker_id: WorkerId, limit: int) -> tuple[HeldRun, ...]:
@@ -85,11 +86,20 @@ class JobClaims:
         if len(self._begun) > ATTEMPTS_REMEMBERED_MAX:
             self._begun.popitem(last=False)
 
-    async def _saved(self, settlement: Settlement) -> Settlement:
-        """The settlement to send on: of a job with its result saved, it carries the summary alone."""
-        claim = self._begun.get((settlement.run_id, settlement.token))
+    async def _with_saved_result(self, settlement: Settlement) -> Settlement:
+        """The settlement to send on: of a job with its result saved, it carries the summary alone.
+
+        What was saved is not saved again when the settlement is tried again: so many results come through in the end.
+        """
+        attempt = (settlement.run_id, settlement.token)
+        claim = self._begun.get(attempt)
         if claim is None or settlement.verb != "succeed":
             return settlement
+        if attempt not in self._saved:
+            self._saved[attempt] = await self._save(claim, settlement)
+        return self._saved[attempt]
+
+    async def _save(self, claim: JobClaim, settlement: Settlement) -> Settlement:
         try:
             packed, result = _unpacked(settlement.result_json)
         except (msgspec.MsgspecError, DomainError, ValueError) as unreadable:

@@ -1,7 +1,5 @@
 from typing import Any
 
-import pytest
-
 from tests.integration.api.job_world import QUEUE, RULES, asked, built, execute_waiting, judged, overlaid, shown
 from tests.integration.api.world import GLOBEX, UNKNOWN_ID, World
 from tests.samples import advisories, sbom
@@ -119,32 +117,32 @@ async def test_a_judgement_is_marked_and_replayed(empty_world: World) -> None:
     assert (await shown(empty_world, "/policy/runs?replay_pending=true"))["items"] == []
 
 
-@pytest.mark.parametrize(
-    ("path", "fields", "field"),
-    [
-        ("/graphs/build", {"sbom": {"bomFormat": "SPDX"}}, "sbom.bomFormat"),
-        ("/graphs/build", {"sbom": {"bomFormat": "CycloneDX", "components": [{}]}}, "sbom.components[0].name"),
-        ("/graphs/build", {"sbom_id": ""}, "sbom_id"),
-        ("/graphs/build", {"webhook": {"url": "ftp://example.com"}}, "webhook.url"),
-        ("/graphs/build", {"metadata": {"a b": "c"}}, "metadata.a b"),
-        ("/graphs/overlays", {"advisories": []}, "advisories"),
-        ("/graphs/overlays", {"advisories": [{**advisories()[0], "affected": ["six"]}, {}]}, "advisories[1].id"),
-        ("/graphs/overlays", {"advisories": [{**advisories()[0], "affected": ["< "]}]}, "advisories[0].affected[0]"),
-        ("/graphs/overlays", {"advisories": [{**advisories()[0], "purl": "left-pad"}]}, "advisories[0].purl"),
-        ("/policy/runs", {"policy_id": "P 7"}, "policy_id"),
-        ("/policy/runs", {"mode": "full", "sample": ["x"]}, "sample"),
-        ("/policy/runs", {"rules": {"severity_threshold": "dire"}}, "rules.severity_threshold"),
-    ],
+WRONG: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("/graphs/build", {"sbom": {"bomFormat": "SPDX"}}, "sbom.bomFormat"),
+    ("/graphs/build", {"sbom": {"bomFormat": "CycloneDX", "components": [{}]}}, "sbom.components[0].name"),
+    ("/graphs/build", {"sbom_id": ""}, "sbom_id"),
+    ("/graphs/build", {"webhook": {"url": "ftp://example.com"}}, "webhook.url"),
+    ("/graphs/build", {"metadata": {"a b": "c"}}, "metadata.a b"),
+    ("/graphs/overlays", {"advisories": []}, "advisories"),
+    ("/graphs/overlays", {"advisories": [{**advisories()[0], "affected": ["six"]}, {}]}, "advisories[1].id"),
+    ("/graphs/overlays", {"advisories": [{**advisories()[0], "affected": ["< "]}]}, "advisories[0].affected[0]"),
+    ("/graphs/overlays", {"advisories": [{**advisories()[0], "purl": "left-pad"}]}, "advisories[0].purl"),
+    ("/policy/runs", {"policy_id": "P 7"}, "policy_id"),
+    ("/policy/runs", {"mode": "full", "sample": ["x"]}, "sample"),
+    ("/policy/runs", {"rules": {"severity_threshold": "dire"}}, "rules.severity_threshold"),
 )
-async def test_what_is_wrong_is_named(empty_world: World, path: str, fields: dict[str, Any], field: str) -> None:
+
+
+async def test_what_is_wrong_is_named(empty_world: World) -> None:
     bodies: dict[str, dict[str, Any]] = {
         "/graphs/build": {"sbom": sbom(), "sbom_id": "shop"},
         "/graphs/overlays": {"graph_job_id": UNKNOWN_ID, "advisories": advisories()},
         "/policy/runs": {"policy_id": "P-7", "policy_version": "3", "rules": RULES, "graph_job_id": UNKNOWN_ID},
     }
-    refused = await empty_world.call("POST", path, {**bodies[path], **fields})
-    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field), refused.text
-    assert refused.json()["errors"][0]["remedy"]
+    for path, fields, field in WRONG:
+        refused = await empty_world.call("POST", path, {**bodies[path], **fields})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field), refused.text
+        assert refused.json()["errors"][0]["remedy"]
 
 
 async def test_a_job_builds_on_what_has_succeeded_in_its_own_tenant(empty_world: World) -> None:

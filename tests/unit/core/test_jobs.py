@@ -182,6 +182,6 @@ def test_a_job_comes_into_a_state_by_the_table_alone() -> None:
         if state in JOB_LIFECYCLE.terminal:
             assert set(after.values()) == {None}
         else:
-            expected = {"succeeded": "succeeded" if state == "running" else None}
+            expected = {"succeeded": "succeeded" if state == "running" else "failed"}
             assert after == {"failed": "failed", "cancelled": "cancelled", "skipped": "cancelled"} | expected
-    assert len(possible_moves()) == 5
+    assert {move.source for move in possible_moves()} == {"queued", "running"}

@@ -52,6 +52,7 @@ class Work:
         self.asked: list[Sequence[JobClaim]] = []
         self.saved: list[tuple[JobClaim, JobResult]] = []
         self.away = False
+        self.away_for: RunId | None = None
 
     async def begin(self, claims: Sequence[JobClaim]) -> dict[RunId, JobInput]:
         self.asked.append(claims)
@@ -63,7 +64,7 @@ class Work:
 
     async def save_result(self, claim: JobClaim, packed: bytes, result: JobResult) -> bool:
         assert packed == pack(result)
-        if self.away:
+        if self.away or claim.run_id == self.away_for:
             raise Unavailable("the store does not answer")
         self.saved.append((claim, result))
         return True
@@ -117,6 +118,20 @@ async def test_a_result_that_cannot_be_saved_settles_nothing_until_it_is() -> No
     assert (len(work.saved), inner.settled[0].verb) == (1, "succeed")
 
 
+async def test_what_was_saved_is_not_saved_again_when_its_neighbours_make_the_settlement_fail() -> None:
+    inner, work = Claims(BUILD, BUILD), Work()
+    claims = over(inner, work)
+    settlements = [await executed(claims, run) for run in await claims.claim_batch(WORKER, ("default",), 10)]
+    work.away_for = RunId("1")
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await claims.settle_batch(settlements)
+    work.away_for = None
+    await claims.settle_batch(settlements)
+    assert [claim.run_id for claim, _ in work.saved] == ["0", "1"]
+    assert len(inner.settled) == 2
+
+
 @pytest.mark.parametrize("forged", ["null", "{}", '{"rota_job_result":"%%"}', '{"rota_job_result":"bm9uZQ=="}', "["])
 async def test_no_success_without_a_result(forged: str) -> None:
     inner, work = Claims(BUILD), Work()
@@ -151,5 +166,5 @@ def test_a_result_beyond_the_bound_is_a_failure_that_no_retry_mends(monkeypatch:
 
 
 def test_a_document_that_cannot_be_read_is_a_failure_that_no_retry_mends() -> None:
-    with pytest.raises(NonRetryable, match="cannot be read"):
+    with pytest.raises(NonRetryable, match="packed document"):
         execute_job(job_id="j", kind="build", documents={"input": ["bm9uZQ=="]})

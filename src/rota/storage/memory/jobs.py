@@ -250,7 +250,8 @@ class MemoryJobEnds:
         state = state_after(stored.job.state, told)
         if state is None:
             return
-        stored.job = structs.replace(stored.job, state=state, finished_at=end.ended_at, reason=told.reason)
+        reason = "" if state == "succeeded" else told.reason
+        stored.job = structs.replace(stored.job, state=state, finished_at=end.ended_at, reason=reason)
         note_state(self._database, stored.job)
         what = ended(shown(self._database, stored))
         self._database.record_events([what.event])

@@ -12,7 +12,7 @@ from msgspec import Struct
 from rota.core.job_ends import EndedJob, ended, possible_moves
 from rota.domain.graph_job import GraphJob
 from rota.domain.ids import JobId, RunId, TenantId
-from rota.domain.jobs import FOLLOWERS, JOB_LIFECYCLE, STATE_OF_RUN, JobClaim, JobFamily, JobInput, JobItem, JobResult
+from rota.domain.jobs import FOLLOWERS, JOB_LIFECYCLE, VERB_OF_RUN, JobClaim, JobFamily, JobInput, JobItem, JobResult
 from rota.domain.policy_job import PolicyJob
 from rota.domain.tenancy import AuditEntry
 from rota.storage.postgres.connections import transaction
@@ -127,11 +127,12 @@ class PostgresJobEnds:
         moved = await connection.fetch(
             statements.end,
             run_ids,
-            [STATE_OF_RUN[row["state"]] for row in ends],
+            [VERB_OF_RUN[row["state"]] for row in ends],
             [row["ended_at"] for row in ends],
             [reasons.get(run_id, "") for run_id in run_ids],
-            [was for was, _ in moves],
-            [becomes for _, becomes in moves],
+            [move.source for move in moves],
+            [move.event for move in moves],
+            [move.target for move in moves],
         )
         rows = await connection.fetch(statements.read_ended, [row["id"] for row in moved])
         return [job_of(row, GraphJob) if family == "graph" else job_of(row, PolicyJob) for row in rows]

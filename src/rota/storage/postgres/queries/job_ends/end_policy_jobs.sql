@@ -1,8 +1,10 @@
--- Jobs follow the ends of their runs, by compare-and-set: only the moves that the lifecycle allows are made, $5 > $6.
+-- Jobs follow the ends of their runs, by compare-and-set: only the moves that the lifecycle allows are made. $1 runs, $2 what
+-- their ends do, $3 times, $4 reasons; $5, $6 and $7 are the moves: from, by, to.
 -- service: the leader follows runs of all tenants.
 UPDATE scheduler.policy_jobs j
-   SET state = e.state, finished_at = e.ended_at, reason = e.reason
-  FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[]) AS e (run_id, state, ended_at, reason)
+   SET state = m.becomes, finished_at = e.ended_at, reason = CASE m.becomes WHEN 'succeeded' THEN '' ELSE e.reason END
+  FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[]) AS e (run_id, verb, ended_at, reason)
+  JOIN unnest($5::text[], $6::text[], $7::text[]) AS m (was, verb, becomes) ON m.verb = e.verb
  WHERE j.run_id = e.run_id
-   AND EXISTS (SELECT FROM unnest($5::text[], $6::text[]) AS m (was, becomes) WHERE m.was = j.state AND m.becomes = e.state)
-RETURNING j.id::text AS id, j.tenant_id, j.state, e.ended_at, e.reason
+   AND j.state = m.was
+RETURNING j.id::text AS id
