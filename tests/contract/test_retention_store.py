@@ -126,7 +126,7 @@ async def test_the_day_on_which_a_live_run_was_born_stays_whole_until_the_run_ha
     await runs.base.clock.advance(5 * 86_400)
     surveyed = [one for one in await retention.days_until(FIRST + timedelta(days=4)) if one.day == day]
     assert {one.kind for one in surveyed if one.is_needed} >= {"runs"}
-    assert {one.kind for one in surveyed if one.is_needed} <= {"runs", "attempts", "log_lines"}
+    assert {one.kind for one in surveyed if one.is_needed} <= {"runs", "attempts", "log_lines", "run_dependencies"}
 
     for kind in ("runs", "attempts", "log_lines"):
         assert await retention.drop_if_aged(kind, day, AUDIT) in {"needed", "absent"}

@@ -52,11 +52,14 @@ def list_runs(
     session: Session,
     schedule: Annotated[str | None, typer.Option(help="only this schedule's (name or id)")] = None,
     state: Annotated[str | None, typer.Option(help="scheduled, queued, running, succeeded, failed, …")] = None,
+    dead: Annotated[bool, typer.Option("--dead-lettered", help="only the dead letters")] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="at most so many")] = 50,
 ) -> None:
     """List runs, newest first."""
     schedule_id = schedule_by_name(session.client, schedule).body["id"] if schedule else None
-    found = session.client.listing("/runs", limit, schedule_id=schedule_id, state=state)
+    found = session.client.listing(
+        "/runs", limit, schedule_id=schedule_id, state=state, **({"dead_lettered": "true"} if dead else {})
+    )
     show_listing(session, found, _LIST_COLUMNS)
 
 
@@ -85,13 +88,25 @@ def create_run(
     key: Annotated[str | None, typer.Option("--idempotency-key", help="a repeated key makes no second run")] = None,
     delay: Annotated[float | None, typer.Option("--delay-seconds", min=0, help="not before so many seconds")] = None,
     due_at: Annotated[str | None, typer.Option(help="not before this time, as 2026-03-29T02:00:00Z")] = None,
+    after: Annotated[list[str] | None, typer.Option(help="not before this run has ended (may be repeated)")] = None,
+    when: Annotated[
+        str | None, typer.Option(help="how those must end: all_succeeded (default), any_succeeded, always")
+    ] = None,
     unique: Annotated[
         str | None, typer.Option(help="""a JSON object: no second run beside an alike one, e.g. '{"scope": "task"}'""")
     ] = None,
 ) -> None:
     """Enqueue a run of a task."""
     body: dict[str, Any] = {"task": task, "args": _json_object("--args", args)}
-    optional: dict[str, Any] = {"queue": queue, "idempotency_key": key, "delay_seconds": delay, "due_at": due_at}
+    optional: dict[str, Any] = {
+        "queue": queue,
+        "idempotency_key": key,
+        "delay_seconds": delay,
+        "due_at": due_at,
+        "when": when,
+    }
+    if after:
+        body["depends_on"] = [{"run_id": upstream} for upstream in after]
     if unique is not None:
         optional["unique"] = _json_object("--unique", unique)
     body |= {name: value for name, value in optional.items() if value is not None}
@@ -118,3 +133,49 @@ def cancel_run(session: Session, run: RunId) -> None:
 def retry_run(session: Session, run: RunId) -> None:
     """Run a finished run again, as a new run."""
     _show(session, session.client.call("POST", f"{_path(run)}/retry", body={}).body)
+
+
+@runs.command("replay")
+@with_session
+def replay_run(session: Session, run: RunId) -> None:
+    """Run a dead-lettered run again, once: whoever comes later is shown the first one's run."""
+    _show(session, session.client.call("POST", f"{_path(run)}/replay", body={}).body)
+
+
+@runs.command("bulk")
+@with_session
+def act_in_bulk(
+    session: Session,
+    verb: Annotated[str, typer.Argument(help="retry or cancel")],
+    state: Annotated[list[str] | None, typer.Option(help="in this state (may be repeated)")] = None,
+    schedule: Annotated[str | None, typer.Option(help="of this schedule (name or id)")] = None,
+    task: Annotated[str | None, typer.Option(help="of this task")] = None,
+    queue: Annotated[str | None, typer.Option(help="of this queue")] = None,
+    after: Annotated[str | None, typer.Option(help="created after this time")] = None,
+    before: Annotated[str | None, typer.Option(help="created before this time")] = None,
+    failure_class: Annotated[str | None, typer.Option(help="failed for this class of reason, such as network")] = None,
+    dead: Annotated[bool, typer.Option("--dead-lettered", help="only dead-lettered ones")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run/--for-real", help="only say how many there are")] = True,
+) -> None:
+    """Retry or cancel all runs that match, after a count of them."""
+    schedule_id = schedule_by_name(session.client, schedule).body["id"] if schedule else None
+    conditions = {
+        "states": state,
+        "schedule_id": schedule_id,
+        "task": task,
+        "queue": queue,
+        "created_after": after,
+        "created_before": before,
+        "failure_class": failure_class,
+        "dead_lettered": dead or None,
+    }
+    body: dict[str, Any] = {"verb": verb, "filter": {name: one for name, one in conditions.items() if one is not None}}
+    answer = session.client.call("POST", "/runs/bulk", body=body).body
+    if not dry_run:
+        body |= {"dry_run": False, "expected_count": answer["matched_count"]}
+        answer = session.client.call("POST", "/runs/bulk", body=body).body["operation"]
+        while answer["finished_at"] is None:
+            handled = answer["done_count"] + answer["skipped_count"]
+            session.printer.say(f"{handled} of {answer['expected_count']}; operation {answer['id']}")
+            answer = session.client.call("POST", f"/runs/bulk/{answer['id']}/continue", body={}).body
+    session.printer.item(answer)

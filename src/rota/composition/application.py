@@ -48,6 +48,8 @@ def build_application(
         run_intake=stores.run_intake,
         run_reader=stores.run_reader,
         run_control=stores.run_control,
+        bulk_operations=stores.bulk_operations,
+        dependencies=stores.dependencies,
         workers=stores.workers,
         tenants=stores.tenants,
         tokens=stores.tokens,

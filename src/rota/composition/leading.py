@@ -16,6 +16,7 @@ from rota.ports.milestone_store import MilestoneFigures
 from rota.ports.wakeups import Wakeups
 from rota.services.backfilling import Backfilling
 from rota.services.check_in_watch import CheckInWatch
+from rota.services.dependency_following import DependencyFollowing
 from rota.services.election import Election
 from rota.services.firing import Firing
 from rota.services.following import Following
@@ -29,6 +30,7 @@ from rota.services.retention import Retention, RetentionDuty
 from rota.services.supervision import Duty
 from rota.storage.postgres.backfills import PostgresBackfillSteps
 from rota.storage.postgres.connections import FENCED_SETTINGS, ConnectRetry, PoolOptions, open_pool
+from rota.storage.postgres.dependencies import PostgresDependencyStore
 from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.firing import PostgresFiringStore
 from rota.storage.postgres.leases import PostgresLeaseStore
@@ -89,7 +91,13 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
     patient = SingleStatements(parts.pools.service, pooled_by_transaction=parts.pools.pooled_by_transaction)
     firing_store = PostgresFiringStore(parts.fenced, patient)
     firing = Firing(firing_store, election, wakeups)
-    following = Following([JobFollower(stores.job_ends, "graph"), JobFollower(stores.job_ends, "policy")])
+    following = Following(
+        [
+            JobFollower(stores.job_ends, "graph"),
+            JobFollower(stores.job_ends, "policy"),
+            DependencyFollowing(PostgresDependencyStore(parts.fenced), election, wakeups),
+        ]
+    )
     leading = Leading(firing_store, firing, rescuing, election, wakeups, clock=clock, following=following)
 
     generating = MilestoneGenerating(stores.milestones, wakeups)

@@ -5,8 +5,10 @@ from msgspec import Struct
 from rota.composition.database import ServerPools
 from rota.storage.postgres.backfills import PostgresBackfillStore
 from rota.storage.postgres.bindings import PostgresBindingStore, PostgresTemplateStore
+from rota.storage.postgres.bulk_operations import PostgresBulkStore
 from rota.storage.postgres.calendars import PostgresCalendarStore
 from rota.storage.postgres.check_ins import PostgresCheckInDeadlines, PostgresCheckInStore
+from rota.storage.postgres.dependencies import PostgresDependencyReader
 from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.evidence import PostgresEvidenceStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
@@ -35,6 +37,8 @@ class ServerStores(Struct, frozen=True):
     run_intake: PostgresRunIntake
     run_reader: PostgresRunReader
     run_control: PostgresRunControl
+    bulk_operations: PostgresBulkStore
+    dependencies: PostgresDependencyReader
     run_claims: PostgresRunClaims
     run_ends: PostgresRunEnds
     workers: PostgresWorkerStore
@@ -68,6 +72,8 @@ def server_stores(pools: ServerPools) -> ServerStores:
         run_intake=PostgresRunIntake(api),
         run_reader=PostgresRunReader(api),
         run_control=PostgresRunControl(api),
+        bulk_operations=PostgresBulkStore(api),
+        dependencies=PostgresDependencyReader(api),
         run_claims=PostgresRunClaims(service, pooled_by_transaction=pooled),
         run_ends=PostgresRunEnds(service, pooled_by_transaction=pooled),
         workers=PostgresWorkerStore(service, pooled_by_transaction=pooled),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 
 from rota.domain.errors import Bug
-from rota.domain.ids import TenantId, TriggerId
+from rota.domain.ids import RunId, TenantId, TriggerId
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -22,6 +22,9 @@ def fire_key(trigger_id: TriggerId, fire_at: datetime) -> str:
 def backfill_key(trigger_id: TriggerId, fire_at: datetime) -> str:
     """The key of the run that backfills give a nominal time whose fire key a skipped record has."""
     return _key(b"rota.back", trigger_id, _microseconds(fire_at))
+
+
+RUNS_SCOPE = "runs"
 
 
 def idempotency_key(tenant_id: TenantId, scope: str, key: str) -> str:
@@ -44,6 +47,11 @@ def _microseconds(fire_at: datetime) -> str:
         raise Bug("a nominal time without a zone has no identity")
     since = fire_at - _EPOCH
     return str((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
+
+
+def replay_key(tenant_id: TenantId, run_id: RunId) -> str:
+    """The key of the first clone of a run, so that whoever clones it in bulk, or as a dead letter, makes one."""
+    return _key(b"rota.replay", tenant_id, run_id)
 
 
 def _key(domain: bytes, *parts: str) -> str:

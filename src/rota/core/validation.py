@@ -52,6 +52,14 @@ def require_valid_draft(draft: ScheduleDraft) -> None:
         raise invalid_input(problems)
 
 
+def refuse_far_times(**times: datetime | None) -> None:
+    """Raises INVALID_INPUT: ids hold the time of creation, and know no year before 1970."""
+    for field, at in times.items():
+        if at is not None and not DUE_FIRST <= at < DUE_END:
+            problem = f"lies outside the years {DUE_FIRST.year} to {DUE_END.year - 1}"
+            raise invalid_input([FieldProblem(field, problem, "send a time within them, or leave it out")])
+
+
 def require_valid_run_draft(draft: RunDraft) -> None:
     """Raises INVALID_INPUT with every problem of `draft`."""
     problems = validate_run_draft(draft)

@@ -35,6 +35,7 @@ EVENT_TYPES: dict[str, str] = {
     "BackfillCancelled": "a backfill was cancelled, by somebody or with its schedule",
     "RunCancelled": "a run was cancelled",
     "RunFailed": "a run ended without success; its tries are used up",
+    "RunSkipped": "a run was skipped: the runs that it waited for cannot meet its rule any more",
     "RunRetried": "a terminal run was cloned into a new one",
     "AttemptTimedOut": "an attempt passed its hard time-out",
     "AttemptLost": "an attempt ended with its worker",

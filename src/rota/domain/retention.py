@@ -26,6 +26,7 @@ KINDS: Mapping[str, HistoryKind] = {
     "runs": HistoryKind("records of runs, by the day of their birth", 90),
     "attempts": HistoryKind("attempts that ended without success", 90, within="runs"),
     "log_lines": HistoryKind("output of runs", 30, within="runs"),
+    "run_dependencies": HistoryKind("which runs waited for which", 90, within="runs"),
     "events": HistoryKind("the event log", 90, least_days=7),
     "audit": HistoryKind("who did what", 365, least_days=30),
     "graph_job_events": HistoryKind("states of graph jobs", 365),

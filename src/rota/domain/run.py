@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
+from rota.domain.dependencies import DependencyRule, Upstream
 from rota.domain.ids import AttemptToken, RunId, ScheduleId, TenantId, TriggerId, WorkerId
 from rota.domain.lifecycle import Lifecycle, Transition
 from rota.domain.policies import RunPolicy
@@ -26,6 +27,7 @@ RUN_LIFECYCLE = Lifecycle(
     transitions=(
         Transition("scheduled", "come_due", "queued", "its due time has passed; no write is needed"),
         Transition("scheduled", "cancel", "cancelled", "cancelled before it was due"),
+        Transition("scheduled", "skip", "skipped", "the runs that it waited for cannot meet its rule any more"),
         Transition("queued", "claim", "running", "a worker claimed it and holds its attempt token"),
         Transition("queued", "cancel", "cancelled", "cancelled before a worker claimed it"),
         Transition("running", "succeed", "succeeded", "the attempt succeeded under its token"),
@@ -65,7 +67,8 @@ class RunDraft(Struct, frozen=True):
 
     `key` is the 16-byte identity (hex) under which the run is unique, or None: see `core.run_identity`. `followers` are
     told when it has ended: see `rota.ports.run_ends`. It is due at `due_at` where that is given, else after its delay.
-    `unique_key` is what alike runs share: see `core.uniqueness`.
+    `unique_key` is what alike runs share: see `core.uniqueness`. It waits for the runs that it `depends_on`; `name` is
+    for those of the same call.
     """
 
     tenant_id: TenantId
@@ -87,6 +90,9 @@ class RunDraft(Struct, frozen=True):
     due_at: datetime | None = None
     unique: Unique | None = None
     unique_key: str | None = None
+    name: str | None = None
+    depends_on: tuple[Upstream, ...] = ()
+    when: DependencyRule = "all_succeeded"
 
     @property
     def is_serial(self) -> bool:

@@ -15,7 +15,9 @@ from rota.domain.run import RunState
 
 
 class RunEnd(Struct, frozen=True):
-    """`state` is the run's last: succeeded, failed or cancelled. `id` is of the end, and no order of commits."""
+    """`state` is the run's last: succeeded, failed, cancelled, or skipped where it waited for others. `id` is of the
+    end, and no order of commits.
+    """
 
     id: int
     tenant_id: TenantId

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from rota.domain.bulk import BulkFilter
 from rota.domain.ids import AttemptToken, RunId, ScheduleId, TenantId, WorkerId
 from rota.domain.page import Page, PageRequest
 from rota.domain.run import (
@@ -13,6 +14,7 @@ from rota.domain.run import (
     AttemptOutcome,
     ClaimedRun,
     Enqueued,
+    FailureClass,
     LogLine,
     Run,
     RunDraft,
@@ -30,6 +32,23 @@ class RunFilter(Struct, frozen=True):
     task: str | None = None
     queue: str | None = None
     created_after: datetime | None = None
+    created_before: datetime | None = None
+    failure_class: FailureClass | None = None
+    dead_lettered: bool | None = None
+
+
+def runs_in(wanted: BulkFilter, state: RunState) -> RunFilter:
+    """The part of a filter that is in one state."""
+    return RunFilter(
+        wanted.schedule_id,
+        state,
+        wanted.task,
+        wanted.queue,
+        wanted.created_after,
+        wanted.created_before,
+        wanted.failure_class,
+        wanted.dead_lettered,
+    )
 
 
 class RunMark(Struct, frozen=True):
@@ -97,7 +116,15 @@ class RunControl(Protocol):
         ...
 
     async def clone_if_terminal(self, tenant_id: TenantId, run_id: RunId, audit: AuditEntry) -> Run:
-        """A new run with the same target, policy and order, `retry_of` the old one. Not terminal: STATE_CONFLICT."""
+        """A new run with the same target, policy and order, `retry_of` the old one, which is no dead letter any more.
+        Not terminal: STATE_CONFLICT.
+        """
+        ...
+
+    async def replay_if_dead(self, tenant_id: TenantId, run_id: RunId, audit: AuditEntry) -> Enqueued:
+        """The clone of a dead-lettered run, made once: who comes later is told of the first clone, however it was made.
+        Never dead-lettered: STATE_CONFLICT.
+        """
         ...
 
 

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace as changed
 
-from rota.core.run_identity import idempotency_key
+from rota.core.dependencies import graph_problems
+from rota.core.run_identity import RUNS_SCOPE, idempotency_key
 from rota.core.uniqueness import unique_key_of
 from rota.core.validation import validate_run_draft
 from rota.domain.errors import DomainError, invalid_input
@@ -32,7 +33,6 @@ BULK_RUNS_MAX = 10_000
 CANCELLED_AT_ONCE_MAX = 500
 LIVE_STATES: tuple[RunState, ...] = ("scheduled", "queued", "running")
 CANCEL_TOPIC = "cancel"
-_KEY_SCOPE = "runs"
 
 LiveCounts: TypeAlias = dict[RunState, int]
 
@@ -69,8 +69,8 @@ class RunVerbs:
             remedy = f"send 1 to {BULK_RUNS_MAX} runs at once"
             raise invalid_input([FieldProblem("", f"has {len(drafts)} runs", remedy)])
         _require_valid(drafts)
-        await self._reserve_keys(actor, drafts, _KEY_SCOPE)
-        return await self._store(actor, [_keyed(actor, draft, _KEY_SCOPE) for draft in drafts], "enqueue")
+        await self._reserve_keys(actor, drafts, RUNS_SCOPE)
+        return await self._store(actor, [_keyed(actor, draft, RUNS_SCOPE) for draft in drafts], "enqueue")
 
     async def trigger(
         self, actor: Actor, schedule_id: ScheduleId, request: TriggerRequest, key: str | None = None
@@ -105,6 +105,13 @@ class RunVerbs:
         run = await self._control.clone_if_terminal(actor.tenant_id, run_id, actor.audit("retry", "run", run_id))
         self._wakeups.announce(f"queue:{run.queue}")
         return run
+
+    async def replay(self, actor: Actor, run_id: RunId) -> Enqueued:
+        """A dead-lettered run again, once: whoever comes later is told of the first one's run."""
+        run = await self._reader.get(actor.tenant_id, run_id)
+        enqueued = await self._control.replay_if_dead(actor.tenant_id, run_id, actor.audit("replay", "run", run_id))
+        self._wakeups.announce(f"queue:{run.queue}")
+        return enqueued
 
     async def _store(self, actor: Actor, drafts: Sequence[RunDraft], verb: str) -> tuple[Enqueued, ...]:
         about = drafts[0].schedule_id or (f"{len(drafts)} runs" if len(drafts) > 1 else "1 run")
@@ -166,6 +173,7 @@ def _require_valid(drafts: Sequence[RunDraft]) -> None:
         problems = list(validate_run_draft(drafts[0]))
     else:
         problems = [one.under(f"[{place}]") for place, draft in enumerate(drafts) for one in validate_run_draft(draft)]
+    problems += graph_problems(drafts)
     if problems:
         raise invalid_input(problems)
 
@@ -180,6 +188,8 @@ def _keyed(actor: Actor, draft: RunDraft, scope: str) -> RunDraft:
 
 def _fingerprint(draft: RunDraft) -> bytes:
     asked: list[object] = [draft.target, draft.policy, draft.queue, draft.priority, draft.delay_seconds]
+    if draft.depends_on:
+        asked += [draft.depends_on, draft.when]
     if draft.due_at is not None or draft.unique is not None:
         asked += [draft.due_at, draft.unique]  # behind what earlier versions digested, and only where it is said
     return fingerprint_of(asked)

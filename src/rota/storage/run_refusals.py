@@ -1,5 +1,8 @@
 """What a run's state does not allow, and what its clone looks like: the same in every store."""
 
+from msgspec.structs import replace
+
+from rota.core.run_identity import replay_key
 from rota.domain.errors import DomainError
 from rota.domain.run import RUN_LIFECYCLE, Run, RunDraft
 
@@ -18,6 +21,18 @@ def refuse_unless_terminal(run: Run) -> None:
     if run.state not in RUN_LIFECYCLE.terminal:
         message = f"run {run.id!r} is {run.state}: only a run that has ended can be retried"
         raise DomainError("STATE_CONFLICT", message)
+
+
+def refuse_unless_dead(run: Run, *, was_replayed: bool) -> None:
+    """Raises the 409 of replaying what is no dead letter, and was none."""
+    if not run.dead_lettered and not was_replayed:
+        message = f"run {run.id!r} is {run.state} and not dead-lettered: only a dead-lettered run can be replayed"
+        raise DomainError("STATE_CONFLICT", message)
+
+
+def replay_draft(run: Run, actor: str) -> RunDraft:
+    """The clone of a run that is made once."""
+    return replace(clone_draft(run, actor), key=replay_key(run.tenant_id, run.id))
 
 
 def clone_draft(run: Run, actor: str) -> RunDraft:

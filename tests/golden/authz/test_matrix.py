@@ -24,6 +24,7 @@ NAMES = (
     "backfill_id",
     "graph_job_id",
     "policy_job_id",
+    "bulk_id",
 )
 IDS = dict.fromkeys((*NAMES, *NAMED_BY_TENANT), UNKNOWN_ID) | {"tenant_id": "acme"}
 

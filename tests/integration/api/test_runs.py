@@ -9,7 +9,7 @@ from rota.api.rest.app import create_app
 from rota.api.rest.wiring import ApiOptions
 from rota.domain.ids import RunId
 from tests.integration.api.raw_asgi import answered, exchange
-from tests.integration.api.world import ACME, World, execute_once
+from tests.integration.api.world import ACME, GLOBEX, World, execute_once
 
 RUN_KEYS = {
     "id", "tenant_id", "schedule_id", "trigger_id", "fire_at", "due_at", "state", "reason", "attempts_count",
@@ -123,20 +123,26 @@ async def test_runs_are_listed_newest_first_by_every_filter(world: World) -> Non
     assert [one["id"] for one in everything["items"]] == sorted(
         (one["id"] for one in everything["items"]), reverse=True
     )
-    for query, count in {
-        f"schedule_id={world.ids['schedule_id']}": 1,
-        "state=succeeded": 1,
-        "state=scheduled": 1,
-        "state=failed": 0,
-        "queue=default": 3,
-        "queue=nope": 0,
-        "task=report": 3,
-        "created_after=2099-01-01T00:00:00Z": 0,
-    }.items():
+    for query, field, value in (
+        (f"schedule_id={world.ids['schedule_id']}", "schedule_id", world.ids["schedule_id"]),
+        ("state=succeeded", "state", "succeeded"),
+        ("state=scheduled", "state", "scheduled"),
+        ("state=failed", "state", "failed"),
+        ("queue=default", "queue", "default"),
+        ("queue=nope", "queue", "nope"),
+        ("task=report", "task", "report"),
+        ("dead_lettered=false", "dead_lettered", False),
+        ("dead_lettered=true", "dead_lettered", True),
+        ("created_after=2099-01-01T00:00:00Z", "created_at", None),
+        ("created_before=2020-01-01T00:00:00Z", "created_at", None),
+    ):
         found = (await world.call("GET", f"/runs?{query}")).json()
-        assert (found["total_count"], len(found["items"])) == (count, count), query
+        wanted = [one["id"] for one in everything["items"] if {**one["target"], **one}.get(field) == value]
+        assert ([one["id"] for one in found["items"]], found["total_count"]) == (wanted, len(wanted)), query
+        assert bool(wanted) == (value not in (None, "failed", "nope", True)), query
     pages = [(await world.call("GET", "/runs?limit=2")).json()]
-    pages.append((await world.call("GET", f"/runs?limit=2&cursor={pages[0]['next_cursor']}")).json())
+    while pages[-1]["has_more"]:
+        pages.append((await world.call("GET", f"/runs?limit=2&cursor={pages[-1]['next_cursor']}")).json())
     assert [one["id"] for page in pages for one in page["items"]] == [one["id"] for one in everything["items"]]
     assert scheduled["id"] in str(pages)
 
@@ -224,3 +230,41 @@ async def test_what_is_wrong_with_an_enqueue_is_told_by_field(
 ) -> None:
     refused = await empty_world.call("POST", "/runs", {"task": "report", **fields})
     assert (refused.status_code, [one["field"] for one in refused.json()["errors"]]) == (422, [wrong])
+
+
+async def test_a_small_graph_is_one_call_and_is_shown(empty_world: World) -> None:
+    graph = [
+        {"name": "load", "task": "load", "depends_on": [{"name": "extract"}], "when": "any_succeeded"},
+        {"name": "extract", "task": "extract"},
+    ]
+    made = (await empty_world.call("POST", "/runs", graph)).raise_for_status().json()
+    load, extract = (one["run_id"] for one in made["items"])
+    shown = (await empty_world.call("GET", f"/runs/{load}/dependencies", role="viewer")).json()
+    assert shown == {"rule": "any_succeeded", "upstreams": [{"run_id": extract, "state": "queued"}], "dependents": []}
+    below = (await empty_world.call("GET", f"/runs/{extract}/dependencies")).json()
+    assert below["dependents"] == [{"run_id": load, "state": "scheduled"}]
+    run = (await empty_world.call("GET", f"/runs/{load}")).json()
+    assert (run["state"], run["due_at"]) == ("scheduled", run["created_at"])
+    foreign = await empty_world.call("POST", "/runs", {"task": "x", "depends_on": [{"run_id": load}]}, tenant=GLOBEX)
+    assert (foreign.status_code, foreign.json()["code"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("graph", "wrong"),
+    [
+        ([{"depends_on": [{"name": "b"}]}, {"name": "a"}], "[0].depends_on[0].name"),
+        ([{"name": "a"}, {"name": "a"}], "[1].name"),
+        ([{"depends_on": [{"name": "a", "key": "k"}]}, {"name": "a"}], "[0].depends_on[0]"),
+        ([{"name": "a", "depends_on": [{"name": "a"}]}, {}], "[0].depends_on"),
+        ([{"name": "a", "depends_on": [{"name": "c"}]}, {"name": "b", "depends_on": [{"name": "a"}]},
+          {"name": "c", "depends_on": [{"name": "b"}]}, {"depends_on": [{"name": "a"}]}], "[0].depends_on"),
+        ([{}, {"depends_on": [{"key": "k"}] * 101}], "[1].depends_on"),
+        ([{"name": "a", "unique": {}}, {}], "[0].unique"),
+    ],
+)  # fmt: skip
+async def test_what_is_wrong_with_a_graph_is_told_by_field(
+    empty_world: World, graph: list[dict[str, object]], wrong: str
+) -> None:
+    refused = await empty_world.call("POST", "/runs", [{"task": "report", **one} for one in graph])
+    assert (refused.status_code, [one["field"] for one in refused.json()["errors"]]) == (422, [wrong])
+    assert (await empty_world.call("GET", "/runs")).json()["total_count"] == 0

@@ -25,8 +25,10 @@ from rota.services.acting import Actor
 from rota.services.tenant_verbs import TenantVerbs, TokenRequest
 from rota.storage.postgres.backfills import PostgresBackfillStore
 from rota.storage.postgres.bindings import PostgresBindingStore, PostgresTemplateStore
+from rota.storage.postgres.bulk_operations import PostgresBulkStore
 from rota.storage.postgres.calendars import PostgresCalendarStore
 from rota.storage.postgres.check_ins import PostgresCheckInStore
+from rota.storage.postgres.dependencies import PostgresDependencyReader
 from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.evidence import PostgresEvidenceStore
@@ -136,6 +138,8 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         run_intake=PostgresRunIntake(api_pool),
         run_reader=PostgresRunReader(api_pool),
         run_control=PostgresRunControl(api_pool),
+        bulk_operations=PostgresBulkStore(api_pool),
+        dependencies=PostgresDependencyReader(api_pool),
         workers=PostgresWorkerStore(service_pool),
         tenants=PostgresTenantStore(service_pool),
         tokens=PostgresTokenStore(api_pool),
@@ -206,7 +210,10 @@ async def furnish(world: World) -> None:
     (await world.call("PUT", "/calendars/holidays-of-acme", calendar)).raise_for_status()
     past = {"from": "2026-01-05T00:00:00Z", "to": "2026-01-05T03:00:00Z"}
     backfill = (await world.call("POST", f"/schedules/{schedule['id']}/backfill", past)).raise_for_status().json()
+    nothing = {"verb": "retry", "filter": {"queue": "none"}, "dry_run": False, "expected_count": 0}
+    bulk = (await world.call("POST", "/runs/bulk", nothing)).raise_for_status().json()
     world.ids |= {
+        "bulk_id": bulk["operation"]["id"],
         "backfill_id": backfill["backfill"]["id"],
         "calendar_name": "holidays-of-acme",
         "schedule_id": schedule["id"],

@@ -177,7 +177,7 @@ async def test_hot_statements_read_no_more_than_their_batch(
     too_many |= await looks_of_leaders(service_pool)
     ids, *_ = await alike_arguments(service_pool)
     nobody = (TENANT, None, None, None)
-    paging = (None, PAGE + 1, 0)
+    paging = (None, PAGE + 1, 0, None, None, None)
     too_many |= {
         **over(await reads(api_pool, "runs/page_recent", *nobody, None, None, *paging), 3 * PAGE + FEW),
         **over(

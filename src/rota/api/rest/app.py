@@ -8,6 +8,7 @@ from litestar.types import ControllerRouterHandler
 from rota.api.rest import (
     backfills,
     bindings,
+    bulk_operations,
     calendars,
     check_ins,
     events,
@@ -43,6 +44,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *health.ENDPOINTS,
     *schedules.ENDPOINTS,
     *runs.ENDPOINTS,
+    *bulk_operations.ENDPOINTS,
     *logs.ENDPOINTS,
     *events.ENDPOINTS,
     *calendars.ENDPOINTS,

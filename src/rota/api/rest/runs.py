@@ -16,6 +16,7 @@ from rota.api.rest.runs_wire import (
     run_view,
     with_header_key,
 )
+from rota.domain.dependencies import Dependencies
 from rota.domain.errors import DomainError, invalid_input
 from rota.domain.ids import RunId
 from rota.domain.problems import FieldProblem
@@ -96,6 +97,12 @@ async def list_attempts(call: Call[Nothing, PageQuery]) -> Answer:
     return Answer(whole_page(attempts, call.query))
 
 
+@endpoint("GET", f"{ONE}/dependencies", READ, answers=(Dependencies,))
+async def get_dependencies(call: Call[Nothing, Nothing]) -> Answer:
+    """Read what a run waits for, and what waits for it, with their states."""
+    return Answer(await call.services.ports.dependencies.of_run(call.tenant_id, _id(call)))
+
+
 @endpoint("POST", f"{ONE}/cancel", Access("runs", "cancel"), answers=(RunView,), errors=("STATE_CONFLICT",))
 async def cancel_run(call: Call[Nothing, Nothing]) -> Answer:
     """Cancel a run: a waiting one at once, a running one within seconds."""
@@ -109,4 +116,21 @@ async def retry_run(call: Call[Nothing, Nothing]) -> Answer:
     return Answer(run_view(run), 201, {"Location": f"/api/v1/runs/{run.id}"})
 
 
-ENDPOINTS: tuple[Endpoint, ...] = (create_run, list_runs, get_run, list_attempts, cancel_run, retry_run)
+@endpoint("POST", f"{ONE}/replay", Access("runs", "retry"), answers=(RunView,), errors=("STATE_CONFLICT",))
+async def replay_run(call: Call[Nothing, Nothing]) -> Answer:
+    """Run a dead-lettered run again, once: whoever asks later gets the run that was made first."""
+    replayed = await call.services.runs.replay(call.actor, _id(call))
+    run = await call.services.ports.run_reader.get(call.tenant_id, replayed.run_id)
+    return Answer(run_view(run), headers={"Location": f"/api/v1/runs/{run.id}"})
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    create_run,
+    list_runs,
+    get_run,
+    list_attempts,
+    get_dependencies,
+    cancel_run,
+    retry_run,
+    replay_run,
+)

@@ -1,24 +1,24 @@
 """Runs on the wire. A run is asked for by `task` and `args`, or by a whole `target`."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
 from rota.api.rest.page_wire import PageQuery
+from rota.core.validation import refuse_far_times
+from rota.domain.dependencies import DependencyRule, Upstream
 from rota.domain.errors import DomainError, invalid_input
 from rota.domain.ids import ScheduleId
 from rota.domain.policies import RunPolicy
 from rota.domain.problems import FieldProblem
-from rota.domain.run import Enqueued, Run, RunDraft, RunState
+from rota.domain.run import Enqueued, FailureClass, Run, RunDraft, RunState
 from rota.domain.targets import Target, TaskTarget
 from rota.domain.uniqueness import Unique
 from rota.ports.run_store import RunFilter
 from rota.services.acting import Actor
 
-CREATED_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
-CREATED_END = datetime(2200, 1, 1, tzinfo=UTC)
 UUID_PATTERN = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 RunView: TypeAlias = Run
@@ -36,6 +36,9 @@ class RunRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     due_at: datetime | None = None
     idempotency_key: str | None = None
     unique: Unique | None = None
+    name: str | None = None
+    depends_on: tuple[Upstream, ...] = ()
+    when: DependencyRule = "all_succeeded"
     policy: RunPolicy = field(default_factory=RunPolicy)
 
 
@@ -54,13 +57,15 @@ class RunQuery(PageQuery, frozen=True, forbid_unknown_fields=True, kw_only=True)
     task: Annotated[str, Meta(max_length=200)] | None = None
     queue: Annotated[str, Meta(max_length=200)] | None = None
     created_after: Annotated[datetime, Meta(tz=True)] | None = None
+    created_before: Annotated[datetime, Meta(tz=True)] | None = None
+    failure_class: FailureClass | None = None
+    dead_lettered: bool | None = None
 
     def filter(self) -> RunFilter:
-        if self.created_after is not None and not CREATED_FIRST <= self.created_after < CREATED_END:
-            problem = f"lies outside the years {CREATED_FIRST.year} to {CREATED_END.year - 1}"
-            raise invalid_input([FieldProblem("created_after", problem, "send a time within them, or leave it out")])
+        refuse_far_times(created_after=self.created_after, created_before=self.created_before)
         schedule_id = None if self.schedule_id is None else ScheduleId(self.schedule_id)
-        return RunFilter(schedule_id, self.state, self.task, self.queue, self.created_after)
+        times = (self.created_after, self.created_before)
+        return RunFilter(schedule_id, self.state, self.task, self.queue, *times, self.failure_class, self.dead_lettered)
 
 
 def run_view(run: Run) -> RunView:
@@ -79,6 +84,9 @@ def draft_of(request: RunRequest, actor: Actor) -> RunDraft:
         delay_seconds=request.delay_seconds,
         due_at=request.due_at,
         unique=request.unique,
+        name=request.name,
+        depends_on=request.depends_on,
+        when=request.when,
         idempotency_key=request.idempotency_key,
         created_by=actor.label,
     )

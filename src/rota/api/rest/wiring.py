@@ -9,9 +9,11 @@ from rota.api.authn import Authenticator
 from rota.api.rest.stream_gate import StreamGate
 from rota.ports.backfill_store import BackfillStore
 from rota.ports.binding_store import BindingStore, TemplateStore
+from rota.ports.bulk_store import BulkStore
 from rota.ports.calendar_store import CalendarStore
 from rota.ports.check_in_store import CheckInStore
 from rota.ports.clock import Clock
+from rota.ports.dependency_store import DependencyReader
 from rota.ports.idempotency_store import IdempotencyStore
 from rota.ports.ids import Ids
 from rota.ports.job_store import GraphJobStore, PolicyJobStore
@@ -26,6 +28,7 @@ from rota.ports.wakeups import Wakeups
 from rota.ports.worker_store import WorkerStore
 from rota.services.backfill_verbs import BackfillVerbs
 from rota.services.binding_verbs import BindingVerbs
+from rota.services.bulk_verbs import BulkVerbs
 from rota.services.calendar_verbs import CalendarVerbs
 from rota.services.check_in_verbs import CheckInVerbs
 from rota.services.graph_job_verbs import GraphJobVerbs
@@ -56,6 +59,8 @@ class ApiPorts(Struct, frozen=True):
     run_intake: RunIntake
     run_reader: RunReader
     run_control: RunControl
+    bulk_operations: BulkStore
+    dependencies: DependencyReader
     workers: WorkerStore
     tenants: TenantStore
     tokens: TokenStore
@@ -97,6 +102,7 @@ class Services(Struct, frozen=True):
     schedules: ScheduleVerbs
     previews: SchedulePreviews
     runs: RunVerbs
+    bulk: BulkVerbs
     locks: LockVerbs
     signing_secrets: SigningVerbs
     check_ins: CheckInVerbs
@@ -130,6 +136,7 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
             ports.idempotency,
             ports.wakeups,
         ),
+        BulkVerbs(ports.bulk_operations, ports.run_reader, ports.idempotency, ports.ids, ports.wakeups),
         LockVerbs(ports.locks, ports.wakeups, ports.clock),
         SigningVerbs(ports.signing_secrets, ports.schedules, ports.ids),
         CheckInVerbs(ports.check_ins, ports.schedules, ports.ids, ports.clock),

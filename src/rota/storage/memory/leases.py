@@ -3,10 +3,22 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from rota.domain.errors import Stale
 from rota.domain.ids import Epoch
-from rota.domain.lease import Lease
+from rota.domain.lease import Fence, Lease
 from rota.storage.memory.database import MemoryDatabase
 from rota.storage.memory.run_tables import StoredLease
+
+
+def require_current(database: MemoryDatabase, fence: Fence) -> None:
+    """Raises Stale where the fence's term has ended."""
+    lease = database.runs_state.leases.get(fence.lease_name)
+    if (
+        lease is None
+        or (lease.epoch, lease.holder) != (fence.epoch, fence.holder)
+        or lease.expires_at <= database.now()
+    ):
+        raise Stale(f"epoch {fence.epoch} of lease {fence.lease_name!r} has ended: nothing was decided")
 
 
 class MemoryLeaseStore:

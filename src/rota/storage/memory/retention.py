@@ -85,7 +85,7 @@ class MemoryRetentionStore:
 
     def _needs(self, kind: str, day: date) -> bool:
         born = (self._runs.records[run_id].created_at.date() for run_id in self._runs.live)
-        return kind in {"runs", "attempts", "log_lines"} and day in born
+        return kind in {"runs", "attempts", "log_lines", "run_dependencies"} and day in born
 
     def _times(self, kind: str) -> list[datetime]:
         """Of each row the time that says which day it is of: of what hangs on a run, the run's birth."""

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rota.core.uniqueness import Holder, plan_unique, without_uniqueness
-from rota.domain.errors import Bug
+from rota.domain.errors import Bug, DomainError
 from rota.domain.ids import RunId, TenantId
 from rota.domain.run import Enqueued, RunDraft
 from rota.domain.tenancy import AuditEntry
 from rota.storage.memory.database import MemoryDatabase
+from rota.storage.memory.dependencies import store_dependencies
 from rota.storage.memory.run_tables import RunTables
 
 
@@ -48,17 +49,24 @@ def _holder(runs: RunTables, run_id: RunId, taken_at: datetime) -> Holder:
 
 
 def store_drafts(
-    database: MemoryDatabase, tenant_id: TenantId, drafts: Sequence[RunDraft], audit: AuditEntry
+    database: MemoryDatabase, tenant_id: TenantId, drafts: Sequence[RunDraft], audit: AuditEntry | None
 ) -> tuple[Enqueued, ...]:
     """Enqueue as part of a transaction. Raises Bug for a draft of another tenant."""
     if any(draft.tenant_id != tenant_id for draft in drafts):
         raise Bug(f"a draft of another tenant among those of {tenant_id!r}")
     runs, now = database.runs_state, database.now()
     names = sorted(RunId(database.new_id()) for _ in drafts)
-    database.record_audit(tenant_id, audit)
-    return tuple(
+    answers = tuple(
         Enqueued(name, created=True)
         if runs.create(name, draft, now)
         else Enqueued(runs.keys[draft.key or ""], created=False)
         for name, draft in zip(names, drafts, strict=True)
     )
+    try:
+        store_dependencies(database, tenant_id, drafts, answers)
+    except DomainError:
+        runs.forget(answer.run_id for answer in answers if answer.created)
+        raise
+    if audit is not None:
+        database.record_audit(tenant_id, audit)
+    return answers

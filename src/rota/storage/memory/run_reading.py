@@ -29,8 +29,7 @@ class MemoryRunReader:
         behind = None if page.cursor is None else decode_cursor(page.cursor, 1)[0]
         if behind is not None and not is_uuid(behind):
             raise cursor_refused()
-        runs = self._database.runs_state.of_tenant(tenant_id, self._database.now())
-        found = [run for run in runs if _matches(run, where)]
+        found = matching_runs(self._database, tenant_id, where)
         rest = found[page.offset :] if behind is None else [run for run in found if run.id < behind]
         shown = tuple(rest[: page.limit])
         more = len(rest) > page.limit
@@ -98,6 +97,11 @@ def read_run(database: MemoryDatabase, tenant_id: TenantId, run_id: RunId) -> Ru
     return run
 
 
+def matching_runs(database: MemoryDatabase, tenant_id: TenantId, where: RunFilter) -> list[Run]:
+    """Newest first."""
+    return [run for run in database.runs_state.of_tenant(tenant_id, database.now()) if _matches(run, where)]
+
+
 def _matches(run: Run, where: RunFilter) -> bool:
     task = run.target.task if isinstance(run.target, TaskTarget) else None
     return (
@@ -106,4 +110,7 @@ def _matches(run: Run, where: RunFilter) -> bool:
         and (where.task is None or task == where.task)
         and (where.queue is None or run.queue == where.queue)
         and (where.created_after is None or run.created_at > where.created_after)
+        and (where.created_before is None or run.created_at < where.created_before)
+        and (where.failure_class is None or (run.error is not None and run.error.failure_class == where.failure_class))
+        and (where.dead_lettered is None or run.dead_lettered == where.dead_lettered)
     )

@@ -5,14 +5,26 @@ Like the database, it keeps the record of a run apart from its live row, and the
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from msgspec import structs
 
+from rota.domain.dependencies import DependencyRule
 from rota.domain.ids import RunId, ScheduleId, TenantId, WorkerId
 from rota.domain.run import Attempt, LogLine, Run, RunDraft, RunState
 from rota.domain.worker import WorkerSpec, WorkerState
 from rota.ports.run_ends import RunEnd
+
+NEVER = datetime.max.replace(tzinfo=UTC)
+"""The due time of a run that waits for others."""
+
+
+@dataclass
+class Waiting:
+    """A run's upstreams with their last states, None for those that have not ended."""
+
+    rule: DependencyRule
+    upstreams: dict[RunId, str | None]
 
 
 @dataclass
@@ -93,6 +105,7 @@ class RunTables:
     log_lines: dict[tuple[RunId, int, int], LogLine] = field(default_factory=dict[tuple[RunId, int, int], LogLine])
     workers: dict[WorkerId, StoredWorker] = field(default_factory=dict[WorkerId, StoredWorker])
     leases: dict[str, StoredLease] = field(default_factory=dict[str, StoredLease])
+    waiting: dict[RunId, Waiting] = field(default_factory=dict[RunId, Waiting])
     unique_keys: dict[str, tuple[RunId, datetime]] = field(default_factory=dict[str, tuple[RunId, datetime]])
     ends: list[tuple[str, RunEnd]] = field(default_factory=list[tuple[str, RunEnd]])
     ends_count: int = 0
@@ -112,12 +125,19 @@ class RunTables:
                 draft.schedule_id,
                 draft.queue,
                 draft.priority,
-                record.due_at,
+                NEVER if draft.depends_on else record.due_at,
                 draft.policy.timeout_seconds,
                 is_serial=draft.is_serial,
                 followers=tuple(dict.fromkeys(draft.followers)),
             )
         return True
+
+    def forget(self, run_ids: Iterable[RunId]) -> None:
+        """Takes back births of a transaction that fails."""
+        for run_id in run_ids:
+            self.records.pop(run_id)
+            self.live.pop(run_id, None)
+            self.keys = {key: owner for key, owner in self.keys.items() if owner != run_id}
 
     def end(self, run_id: RunId, now: datetime, state: RunState, **changes: object) -> None:
         """The live row goes, the record is finished."""
@@ -139,7 +159,7 @@ class RunTables:
         return structs.replace(
             record,
             state="scheduled" if waits else live.state,
-            due_at=live.due_at,
+            due_at=record.due_at if live.due_at == NEVER else live.due_at,
             attempts_count=live.attempts_count,
             started_at=live.started_at,
             worker_id=live.worker_id,

@@ -8,7 +8,7 @@ from rota.domain.event import EventDraft
 from rota.domain.ids import WorkerId
 from rota.domain.worker import Renewal, Worker, WorkerSpec
 from rota.storage.memory.database import MemoryDatabase
-from rota.storage.memory.run_tables import StoredWorker
+from rota.storage.memory.run_tables import NEVER, StoredWorker
 
 
 class MemoryWorkerStore:
@@ -44,7 +44,7 @@ class MemoryWorkerStore:
         waiting = (
             live.due_at
             for live in self._runs.live.values()
-            if live.state == "queued" and live.queue in queues
+            if live.state == "queued" and live.queue in queues and live.due_at != NEVER
             if not (live.is_serial and live.due_at <= now and live.schedule_id in turns)
         )
         next_due_at = min(waiting, default=None)

@@ -5,11 +5,14 @@ Ids are made by the database from its own clock and follow the order of the draf
 
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from rota.domain.errors import Bug
 from rota.domain.ids import RunId, TenantId
 from rota.domain.run import Enqueued, RunDraft
 from rota.domain.tenancy import AuditEntry
 from rota.storage.postgres.connections import tenant_transaction
+from rota.storage.postgres.dependency_intake import store_dependencies
 from rota.storage.postgres.driver import Connection, Pool
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.run_ends import follow_if_live
@@ -19,6 +22,7 @@ from rota.storage.postgres.unstorable_text import refusing_unstorable_text
 
 _ENQUEUE_DRAFTS = query("runs/enqueue_drafts")
 _FIND_KEYS = query("runs/find_keys")
+_NOT_AUDITED = (None,) * 5
 
 
 class PostgresRunIntake:
@@ -48,20 +52,18 @@ async def _store_unique(
 
 
 async def store_drafts(
-    connection: Connection, tenant_id: TenantId, drafts: Sequence[RunDraft], audit: AuditEntry
+    connection: Connection, tenant_id: TenantId, drafts: Sequence[RunDraft], audit: AuditEntry | None
 ) -> tuple[Enqueued, ...]:
-    """Enqueue inside a transaction of the tenant's. Raises Bug for a draft of another tenant."""
+    """Enqueue inside a transaction of the tenant's. Raises Bug for a draft of another tenant. Without `audit`, the
+    transaction records itself who acted.
+    """
     if any(draft.tenant_id != tenant_id for draft in drafts):
         raise Bug(f"a draft of another tenant among those of {tenant_id!r}")
     row = await connection.fetchrow(
         _ENQUEUE_DRAFTS,
         tenant_id,
         *draft_columns(drafts),
-        audit.actor,
-        audit.verb,
-        audit.resource,
-        audit.resource_id,
-        audit.request_id,
+        *(_NOT_AUDITED if audit is None else structs.astuple(audit)),
         len(drafts),
     )
     if row is None:
@@ -71,6 +73,8 @@ async def store_drafts(
     if known_places:
         await _name_owners(connection, tenant_id, drafts, known_places, answers)
     await _follow(connection, tenant_id, drafts, answers)
+    if any(draft.depends_on for draft in drafts):
+        await store_dependencies(connection, tenant_id, drafts, answers)
     return tuple(answers)
 
 

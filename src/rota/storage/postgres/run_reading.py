@@ -59,13 +59,12 @@ class PostgresRunReader:
         behind = _cursor_id(page)
         if where.schedule_id is not None and not is_uuid(where.schedule_id):
             return Page((), 0, page.limit, page.offset)
-        walk = _walk_for(where)
-        asked = (tenant_id, where.created_after, where.task, where.queue, where.state, where.schedule_id)
+        walk, (asked, also) = _walk_for(where), _conditions(tenant_id, where)
         offset = 0 if behind is not None else page.offset
         with refusing_unstorable_text():
             async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
-                rows = await connection.fetch(walk.page, *asked, behind, page.limit + 1, offset)
-                total: int = await connection.fetchval(walk.total, *asked)
+                rows = await connection.fetch(walk.page, *asked, behind, page.limit + 1, offset, *also)
+                total: int = await connection.fetchval(walk.total, *asked, *also)
         runs = tuple(run_of_row(row) for row in rows[: page.limit])
         more = len(rows) > page.limit
         return Page(runs, total, page.limit, page.offset, encode_cursor(runs[-1].id) if more and runs else None)
@@ -110,6 +109,23 @@ class PostgresRunReader:
         async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
             rows = await connection.fetch(_COUNT_BY_STATE, tenant_id, since_hours)
         return {row["state"]: row["runs_count"] for row in rows}
+
+
+async def walk_runs(
+    connection: Connection, tenant_id: TenantId, where: RunFilter, before_id: str | None, page: PageRequest
+) -> tuple[Run, ...]:
+    """A page without its total, inside a transaction of the tenant's: the first `page.limit` runs below an id."""
+    if where.schedule_id is not None and not is_uuid(where.schedule_id):
+        return ()
+    asked, also = _conditions(tenant_id, where)
+    rows = await connection.fetch(_walk_for(where).page, *asked, before_id, page.limit, 0, *also)
+    return tuple(run_of_row(row) for row in rows)
+
+
+def _conditions(tenant_id: TenantId, where: RunFilter) -> tuple[tuple[object, ...], tuple[object, ...]]:
+    """The parameters of every walk: the first six, and the last three."""
+    asked = (tenant_id, where.created_after, where.task, where.queue, where.state, where.schedule_id)
+    return asked, (where.created_before, where.failure_class, where.dead_lettered)
 
 
 async def read_run(connection: Connection, tenant_id: TenantId, run_id: RunId) -> Run:

@@ -49,6 +49,7 @@ def draft_columns(drafts: Sequence[RunDraft]) -> tuple[Sequence[object], ...]:
         uniform([draft.created_by for draft in drafts]),
         uniform([draft.is_serial for draft in drafts]),
         sparse([draft.due_at for draft in drafts]),
+        uniform([bool(draft.depends_on) for draft in drafts]),
     )
 
 

@@ -14,6 +14,9 @@ SELECT r.id::text AS id, r.tenant_id, r.schedule_id::text AS schedule_id, r.trig
    AND ($2::timestamptz IS NULL OR r.created_at > $2)
    AND ($3::text IS NULL OR r.target ->> 'task' = $3)
    AND ($4::text IS NULL OR r.queue = $4)
+   AND ($10::timestamptz IS NULL OR r.created_at < $10)
+   AND ($11::text IS NULL OR coalesce(r.error ->> 'failure_class', CASE WHEN r.error IS NOT NULL THEN 'unknown' END) = $11)
+   AND ($12::boolean IS NULL OR r.dead_lettered = $12)
    AND ($6::uuid IS NULL OR r.schedule_id = $6)
  ORDER BY l.run_id DESC
  LIMIT $8

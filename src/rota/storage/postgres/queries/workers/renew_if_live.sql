@@ -54,7 +54,7 @@ WITH seen AS MATERIALIZED (
             LIMIT 1) AS later ON true
      WHERE coalesce(j.now >= $4, true)
 )
-SELECT r.now, least(w.claimable_at, w.asleep_until) AS due_at, coalesce(r.now >= $4, true) AS is_full,
+SELECT r.now, nullif(least(w.claimable_at, w.asleep_until), 'infinity') AS due_at, coalesce(r.now >= $4, true) AS is_full,
        pg_catalog.pg_stat_get_xact_tuples_returned('scheduler.live_runs_claimable'::regclass)
        + pg_catalog.pg_stat_get_xact_tuples_returned('scheduler.live_runs_asleep'::regclass) - r.entries_before
            AS entries_count,

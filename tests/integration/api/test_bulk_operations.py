@@ -1,0 +1,79 @@
+from typing import Any
+
+import pytest
+
+from rota.domain.ids import RunId
+from tests.integration.api.world import GLOBEX, World, execute_once
+
+
+async def dead_letters(world: World, count: int) -> list[str]:
+    ids: list[str] = []
+    for _ in range(count):
+        run = (await world.call("POST", "/runs", {"task": "report"})).json()
+        await execute_once(world, RunId(run["id"]), "fail")
+        ids.append(run["id"])
+    return ids
+
+
+async def test_a_preview_changes_nothing_and_its_count_is_what_may_be_touched(empty_world: World) -> None:
+    ids = await dead_letters(empty_world, 3)
+    asked: dict[str, Any] = {"verb": "retry", "filter": {"task": "report", "dead_lettered": True}}
+    before = await empty_world.row_versions()
+    preview = (await empty_world.call("POST", "/runs/bulk", asked)).json()
+    assert preview == {"dry_run": True, "matched_count": 3, "operation": None}
+    assert await empty_world.row_versions() == before
+
+    for count, field in ((None, "expected_count"), (2, "expected_count"), (4, "expected_count")):
+        refused = await empty_world.call("POST", "/runs/bulk", {**asked, "dry_run": False, "expected_count": count})
+        assert [one["field"] for one in refused.json()["errors"]] == [field]
+    done = await empty_world.call("POST", "/runs/bulk", {**asked, "dry_run": False, "expected_count": 3})
+    operation = done.json()["operation"]
+    assert (operation["done_count"], operation["skipped_count"], operation["verb"]) == (3, 0, "retry")
+    assert operation["finished_at"] is not None
+    shown = await empty_world.call("GET", f"/runs/bulk/{operation['id']}", role="viewer")
+    assert shown.json() == operation
+    assert (await empty_world.call("POST", f"/runs/bulk/{operation['id']}/continue", {})).json() == operation
+    queued = (await empty_world.call("GET", "/runs?state=queued")).json()["items"]
+    assert sorted(run["retry_of"] for run in queued) == sorted(ids)
+    assert (await empty_world.call("GET", "/runs?dead_lettered=true")).json()["total_count"] == 0
+
+
+async def test_a_repeated_request_begins_one_operation(empty_world: World) -> None:
+    await dead_letters(empty_world, 1)
+    body = {"verb": "retry", "dry_run": False, "expected_count": 1}
+    answers = [await empty_world.call("POST", "/runs/bulk", body, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+    assert answers[0].json() == answers[1].json()
+    other = await empty_world.call(
+        "POST", "/runs/bulk", {**body, "expected_count": 2}, headers={"Idempotency-Key": "k"}
+    )
+    assert other.json()["code"] == "IDEMPOTENCY_MISMATCH"
+    assert (await empty_world.call("GET", "/runs?state=queued")).json()["total_count"] == 1
+
+
+async def test_a_dead_letter_is_listed_and_replayed_once(empty_world: World) -> None:
+    (dead,) = await dead_letters(empty_world, 1)
+    listed = (await empty_world.call("GET", "/runs?dead_lettered=true&failure_class=unknown")).json()["items"]
+    assert [run["id"] for run in listed] == [dead]
+    first = await empty_world.call("POST", f"/runs/{dead}/replay", role="operator")
+    again = await empty_world.call("POST", f"/runs/{dead}/replay", role="operator")
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert first.json()["id"] == again.json()["id"]
+    assert first.json()["retry_of"] == dead
+    refused = await empty_world.call("POST", f"/runs/{first.json()['id']}/replay")
+    assert (refused.status_code, refused.json()["code"]) == (409, "STATE_CONFLICT")
+    assert (await empty_world.call("POST", f"/runs/{dead}/replay", tenant=GLOBEX)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"verb": "retry", "filter": {"states": ["failed", "running"]}}, "filter.states[1]"),
+        ({"verb": "cancel", "filter": {"states": ["failed"]}}, "filter.states[0]"),
+        ({"verb": "retry", "filter": {"created_after": "1969-01-01T00:00:00Z"}}, "filter.created_after"),
+        ({"verb": "delete"}, "verb"),
+        ({"filter": {}}, "verb"),
+    ],
+)
+async def test_what_is_wrong_is_told_by_field(empty_world: World, body: dict[str, object], field: str) -> None:
+    refused = await empty_world.call("POST", "/runs/bulk", body)
+    assert (refused.status_code, [one["field"] for one in refused.json()["errors"]]) == (422, [field])
