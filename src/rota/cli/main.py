@@ -16,6 +16,7 @@ from rota.cli.binding import bindings, templates
 from rota.cli.calendar import calendars
 from rota.cli.check_in import check_ins
 from rota.cli.event import events
+from rota.cli.flag import flags
 from rota.cli.importing import imports
 from rota.cli.jobs import graphs, policies
 from rota.cli.lock import locks
@@ -53,6 +54,7 @@ for _name, _group in {
     "event": events,
     "calendar": calendars,
     "backfill": backfills,
+    "flag": flags,
     "lock": locks,
     "tenant": tenants,
     "token": tokens,

@@ -67,12 +67,13 @@ def build_application(
         graph_jobs=stores.graph_jobs,
         policy_jobs=stores.policy_jobs,
         backfills=stores.backfills,
+        flags=stores.flags,
         wakeups=machine.wakeups,
         metrics=machine.metrics,
         readiness=readiness or {},
     )
     codes = SignInCodes(machine.clock, machine.ids)
-    pages = Pages(DashboardPorts(stores.schedules, stores.run_reader, stores.workers, stores.bindings))
+    pages = Pages(DashboardPorts(stores.schedules, stores.run_reader, stores.workers, stores.bindings, stores.flags))
     authenticate = _visitor_of(stores.tokens)
     app = create_app(ports, ApiOptions(version=rota.__version__), pages=create_dashboard(pages, authenticate, codes))
     return Application(

@@ -90,7 +90,7 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
     rescuing = Rescuing(stores.workers, stores.run_claims, wakeups, SystemRng())
     patient = SingleStatements(parts.pools.service, pooled_by_transaction=parts.pools.pooled_by_transaction)
     firing_store = PostgresFiringStore(parts.fenced, patient)
-    firing = Firing(firing_store, election, wakeups)
+    firing = Firing(firing_store, election, wakeups, parts.metrics)
     following = Following(
         [
             JobFollower(stores.job_ends, "graph"),

@@ -11,6 +11,7 @@ from rota.storage.postgres.check_ins import PostgresCheckInDeadlines, PostgresCh
 from rota.storage.postgres.dependencies import PostgresDependencyReader
 from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.evidence import PostgresEvidenceStore
+from rota.storage.postgres.flags import PostgresFlagStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
 from rota.storage.postgres.job_work import PostgresJobEnds
 from rota.storage.postgres.jobs import PostgresGraphJobStore, PostgresPolicyJobStore
@@ -60,6 +61,7 @@ class ServerStores(Struct, frozen=True):
     milestones: PostgresMilestoneStore
     milestone_duties: PostgresMilestoneDuties
     backfills: PostgresBackfillStore
+    flags: PostgresFlagStore
     partitions: PostgresPartitions
     retention: PostgresRetentionStore
 
@@ -95,6 +97,7 @@ def server_stores(pools: ServerPools) -> ServerStores:
         milestones=PostgresMilestoneStore(api),
         milestone_duties=PostgresMilestoneDuties(service, pooled_by_transaction=pooled),
         backfills=PostgresBackfillStore(api),
+        flags=PostgresFlagStore(api, service),
         partitions=PostgresPartitions(service, pooled_by_transaction=pooled),
         retention=PostgresRetentionStore(service, pooled_by_transaction=pooled),
     )

@@ -39,6 +39,8 @@ STEP_TIMES_MAX = 500
 LIVE_MAX = 500
 # How soon it looks again when there are so many.
 FULL_SECONDS = 1.0
+# The same, while the flag firing is off.
+WITHHELD_SECONDS = 5.0
 AGE_DAYS_MAX = 3_660
 SCHEDULE_GONE = "its schedule was deleted, or its tenant revoked"
 RUN_ALREADY = "a run of this time exists"
@@ -129,7 +131,7 @@ def plan_step(due: DueBackfill, times: Sequence[BackfillTime], known: Mapping[st
         ended = changed(_stepped(backfill), state="cancelled", reason=SCHEDULE_GONE, ended_at=now, resume_at=None)
         return BackfillStep(ended, None, due.policies, priority, (), ())
     rate = backfill.runs_per_minute_max
-    room = min(allowance(backfill.paced_at, now, rate), max(0, LIVE_MAX - due.live_count))
+    room = 0 if due.is_withheld else min(allowance(backfill.paced_at, now, rate), max(0, LIVE_MAX - due.live_count))
     drafts, trigger_ids, decided, skipped_count = list[FireDraft](), list[TriggerId](), list[BackfillTime](), 0
     reason = f"backfilled by {backfill.created_by} (backfill {backfill.id})"
     for time in times[:STEP_TIMES_MAX]:
@@ -163,6 +165,8 @@ def _stepped(backfill: Backfill) -> Backfill:
 
 
 def _resume_at(due: DueBackfill, after: Backfill, *, is_full: bool) -> datetime:
+    if due.is_withheld:
+        return due.now + timedelta(seconds=WITHHELD_SECONDS)
     if is_full:
         return due.now + timedelta(seconds=FULL_SECONDS)
     return max(due.now, after.paced_at + timedelta(seconds=60 / after.runs_per_minute_max))

@@ -15,7 +15,14 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from rota.core.misfire import DueTimes, NominalTime, decide_due_times, late_before_us, punctual_reason
+from rota.core.misfire import (
+    DueTimes,
+    NominalTime,
+    decide_due_times,
+    late_before_us,
+    punctual_reason,
+    withhold_due_times,
+)
 from rota.core.occurrences import Occurrences, jitter_offset
 from rota.core.occurrences.instants import to_datetime, to_microseconds
 from rota.core.overlap import LiveRuns, refusal
@@ -88,7 +95,7 @@ def plan_plain(due: DueTrigger, now_us: int) -> TriggerAdvance | None:
     at, through = trigger.next_fire_at, trigger.fired_through
     if at is None or (through is not None and at <= through):
         return None
-    if due.queued_count or due.running_count or trigger.spec.fires_max is not None:
+    if due.queued_count or due.running_count or trigger.spec.fires_max is not None or due.is_withheld:
         return None
     at_us = to_microseconds(at)
     if at_us < late_before_us(now_us, due.policies):
@@ -139,7 +146,10 @@ def _course_of(due: DueTrigger, now: datetime) -> _Course:
         if following is None or following > now:
             return _Course(due, occurrences, DueTimes((), (), trigger.fired_through), None, [], [])
         first = following
-    times = decide_due_times(occurrences, first, now, due.policies)
+    if due.is_withheld:
+        times = withhold_due_times(occurrences, first, now)
+    else:
+        times = decide_due_times(occurrences, first, now, due.policies)
     fires_max = trigger.spec.fires_max
     room = None if fires_max is None else max(0, fires_max - trigger.fires_count)
     skipped = [_draft(due, time.at, time.reason) for time in times.given_up]

@@ -75,6 +75,15 @@ def decide_due_times(occurrences: Occurrences, first: datetime, now: datetime, p
     return _with_punctual(decided, take_through(occurrences, last_us, now_us, room), now_us)
 
 
+def withhold_due_times(occurrences: Occurrences, first: datetime, now: datetime) -> DueTimes:
+    """All due times where the flag `firing` is off: one record, at the latest of them, stands for all."""
+    first_us, now_us = to_microseconds(first), to_microseconds(now)
+    last_us = last_before(occurrences, first_us, now_us + 1)
+    due = count_through(occurrences, first_us, last_us)
+    reason = f"skipped: the flag firing is off ({due} due)"
+    return DueTimes((), (NominalTime(to_datetime(last_us), reason),), to_datetime(last_us), due.count - 1)
+
+
 def late_before_us(now_us: int, policies: Policies) -> int:
     """What was due before this is late: the misfire policy decides on it."""
     return now_us - round(policies.misfire_grace_seconds * SECOND_US)

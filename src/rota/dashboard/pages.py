@@ -20,9 +20,11 @@ from rota.domain.run import LogLine, Run
 from rota.domain.schedule import Schedule
 from rota.domain.tenancy import Principal
 from rota.ports.binding_store import BindingFilter, BindingStore
+from rota.ports.flag_store import FlagStore
 from rota.ports.run_store import RunFilter, RunReader
 from rota.ports.schedule_store import ScheduleFilter, ScheduleStore
 from rota.ports.worker_store import WorkerStore
+from rota.services.flag_verbs import flags_of
 
 SCHEDULES_SHOWN_MAX = 100
 # Counting a million at every glance would be most of a server's work. More than these are "10000+".
@@ -61,6 +63,7 @@ class DashboardPorts(Struct, frozen=True):
     runs: RunReader
     workers: WorkerStore
     bindings: BindingStore
+    flags: FlagStore
 
 
 class ShownRun(Struct, frozen=True):
@@ -109,9 +112,9 @@ class Pages:
         )
         workers = await self._ports.workers.list_recent(WORKERS_SHOWN_MAX) if who.role == "platform_admin" else ()
         shown, _ = await self._runs(who, RunFilter())
-        return self.render(
+        return await self._page(
             template,
-            who=who,
+            who,
             now=now,
             schedules=schedules.items,
             schedules_count=schedules.total_count,
@@ -130,9 +133,9 @@ class Pages:
         now = await self._now()
         schedule = await self._ports.schedules.get(who.tenant_id, schedule_id)
         shown, runs_count = await self._runs(who, RunFilter(schedule_id=schedule_id))
-        return self.render(
+        return await self._page(
             template,
-            who=who,
+            who,
             now=now,
             schedule=schedule,
             upcoming=_upcoming(schedule, now),
@@ -147,9 +150,9 @@ class Pages:
         attempts = await self._ports.runs.attempts(who.tenant_id, run_id)
         tails = await self._ports.runs.log_tails(who.tenant_id, [run_id], LOG_LINES_SHOWN_MAX)
         schedule = await self._ports.schedules.get(who.tenant_id, run.schedule_id) if run.schedule_id else None
-        return self.render(
+        return await self._page(
             template,
-            who=who,
+            who,
             now=now,
             run=run,
             attempts=attempts,
@@ -164,14 +167,19 @@ class Pages:
         now = await self._now()
         page = PageRequest(limit=BINDINGS_SHOWN_MAX, count_max=SCHEDULES_COUNTED_MAX)
         found = await self._ports.bindings.page(who.tenant_id, BindingFilter(), page)
-        return self.render(
+        return await self._page(
             template,
-            who=who,
+            who,
             now=now,
             bindings=found.items,
             bindings_count=found.total_count,
             counted_max=SCHEDULES_COUNTED_MAX,
         )
+
+    async def _page(self, template: str, who: Principal, **context: object) -> str:
+        """With what is switched off in its header."""
+        flags = flags_of(await self._ports.flags.settings(who.tenant_id))
+        return self.render(template, who=who, flags_off=[flag for flag in flags if not flag.enabled], **context)
 
     async def _runs(self, who: Principal, where: RunFilter) -> tuple[list[ShownRun], int]:
         """The newest that match, and how many do."""

@@ -85,7 +85,7 @@ class DueBackfill(Struct, frozen=True):
     """A backfill with more to do, and all that deciding its next step needs. `now` is the store's.
 
     `schedule_version` is None where the schedule is deleted or its tenant revoked. `live_count` counts the live runs of
-    the schedule, not above a bound.
+    the schedule, not above a bound. `is_withheld`: the flag `firing` is off.
     """
 
     backfill: Backfill
@@ -93,6 +93,7 @@ class DueBackfill(Struct, frozen=True):
     policies: Policies
     live_count: int
     now: datetime
+    is_withheld: bool = False
 
 
 class BackfillStep(Struct, frozen=True):

@@ -30,6 +30,7 @@ EVENT_TYPES: dict[str, str] = {
     "BindingsUpdated": "outdated schedules of bindings were looked for, and updated",
     "FireSkipped": "a due time was decided not to run, by its misfire, overlap or calendar policy",
     "FireLate": "a run was fired later than the misfire grace",
+    "FlagChanged": "a flag was switched on or off, for a tenant or for all",
     "BackfillStarted": "the firings of a past window were asked for",
     "BackfillFinished": "every time of a backfill's window was made a run, or had one",
     "BackfillCancelled": "a backfill was cancelled, by somebody or with its schedule",

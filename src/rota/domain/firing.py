@@ -15,7 +15,8 @@ FIRED_BY = "schedule"
 class DueTrigger(Struct, frozen=True):
     """A trigger whose time has come, with all that deciding needs. Live counts are of its schedule.
 
-    The target is not among it: a run takes the one that its schedule has in `schedule_version`.
+    `is_withheld`: the flag `firing` is off, for its tenant or for all. The target is not among it: a run takes the one
+    that its schedule has in `schedule_version`.
     """
 
     tenant_id: TenantId
@@ -26,6 +27,7 @@ class DueTrigger(Struct, frozen=True):
     policies: Policies
     queued_count: int
     running_count: int
+    is_withheld: bool = False
 
 
 class DuePosition(Struct, frozen=True, order=True):

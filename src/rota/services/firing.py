@@ -10,18 +10,20 @@ the fence is stale. What the store refused for one trigger (it was changed meanw
 """
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 from msgspec import Struct
 
 from rota.core.firing import plan_firing
 from rota.domain.errors import Stale, Unavailable
-from rota.domain.firing import DueBatch, DuePosition, UnreadableTrigger
+from rota.domain.firing import DueBatch, DuePosition, TriggerAdvance, UnreadableTrigger
 from rota.domain.ids import ScheduleId, TriggerId
 from rota.domain.lease import Fence
 from rota.ports.firing_store import FiringResult, FiringStore
 from rota.ports.wakeups import Wakeups
 from rota.services.leadership import Leadership
+from rota.telemetry.metrics import Metrics
 
 TRIGGERS_PER_BATCH_MAX = 1_000
 LANES = 2
@@ -76,10 +78,13 @@ class _Walk:
 class Firing:
     """The leader's main duty. One call of `fire_due` at a time."""
 
-    def __init__(self, store: FiringStore, leadership: Leadership, wakeups: Wakeups) -> None:
+    def __init__(
+        self, store: FiringStore, leadership: Leadership, wakeups: Wakeups, metrics: Metrics | None = None
+    ) -> None:
         self._store = store
         self._leadership = leadership
         self._wakeups = wakeups
+        self._metrics = metrics
         self._limit = TRIGGERS_PER_BATCH_MAX
         self._told: set[TriggerId] = set()
 
@@ -135,7 +140,20 @@ class Firing:
             raise
         self._limit = min(TRIGGERS_PER_BATCH_MAX, self._limit * 2)
         walk.summary.add(result)
+        self._count(result, advances)
         self._announce(result, cancels=any(advance.cancel_live for advance in advances))
+
+    def _count(self, result: FiringResult, advances: Sequence[TriggerAdvance]) -> None:
+        if self._metrics is None or not result.advanced:
+            return
+        outcomes = {
+            "fired": result.runs_created,
+            "skipped": result.runs_skipped,
+            "late": sum([advance.late_count for advance in advances]),
+            "missed": sum([advance.dropped_count for advance in advances]),
+        }
+        for outcome, amount in outcomes.items():
+            self._metrics.count("rota_fires_total", amount, outcome=outcome)
 
     def _tell_unreadable(self, unreadable: tuple[UnreadableTrigger, ...]) -> None:
         for each in unreadable:

@@ -69,5 +69,13 @@ METRICS: tuple[MetricSpec, ...] = (
         "gauge",
         "Of those, the share whose last attempt failed, from 0 to 1.",
     ),
+    MetricSpec(
+        "rota_fires_total",
+        "counter",
+        "Due times that this process decided as the leader, by outcome: fired, late (of these, after the grace),"
+        " skipped (with a record), missed (without one). A batch that was refused in part counts all its late and"
+        " missed ones.",
+        ("outcome",),
+    ),
     MetricSpec("rota_authentications_total", "counter", "Tokens looked at, by how they were decided.", ("outcome",)),
 )

@@ -30,11 +30,11 @@ class Metrics:
                 spec.name, spec.help, spec.labels, buckets=spec.buckets, registry=self._registry
             )
 
-    def count(self, name: str, **labels: str) -> None:
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
         counter = self._counters.get(name)
         if counter is None:
             raise Bug(f"counter {name!r} is not in the catalogue")
-        (counter.labels(**labels) if labels else counter).inc()
+        (counter.labels(**labels) if labels else counter).inc(amount)
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         histogram = self._histograms.get(name)

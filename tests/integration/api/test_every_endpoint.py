@@ -196,7 +196,7 @@ STORES = (
     "locks", "signing_secrets", "check_ins", "retention", "calendars", "templates", "bindings",
     "evidence", "milestones",
     "graph_jobs", "policy_jobs",
-    "backfills", "bulk_operations", "dependencies",
+    "backfills", "flags", "bulk_operations", "dependencies",
 )  # fmt: skip
 
 

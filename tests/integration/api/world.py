@@ -32,6 +32,7 @@ from rota.storage.postgres.dependencies import PostgresDependencyReader
 from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.evidence import PostgresEvidenceStore
+from rota.storage.postgres.flags import PostgresFlagStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
 from rota.storage.postgres.job_work import PostgresJobEnds, PostgresJobWork
 from rota.storage.postgres.jobs import PostgresGraphJobStore, PostgresPolicyJobStore
@@ -157,6 +158,7 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         graph_jobs=PostgresGraphJobStore(api_pool),
         policy_jobs=PostgresPolicyJobStore(api_pool),
         backfills=PostgresBackfillStore(api_pool),
+        flags=PostgresFlagStore(api_pool, service_pool),
         wakeups=wakeups,
         metrics=Metrics(),
     )
@@ -214,6 +216,7 @@ async def furnish(world: World) -> None:
     bulk = (await world.call("POST", "/runs/bulk", nothing)).raise_for_status().json()
     world.ids |= {
         "bulk_id": bulk["operation"]["id"],
+        "flag_name": "firing",
         "backfill_id": backfill["backfill"]["id"],
         "calendar_name": "holidays-of-acme",
         "schedule_id": schedule["id"],

@@ -11,7 +11,7 @@ from tests.integration.isolation.catalogue import tenant_tables
 FOR_REQUESTS = (
     "schedules", "tokens", "events", "audit", "locks", "signing_secrets", "check_ins", "calendars",
     "schedule_templates", "bindings", "evidence", "milestones", "graph_jobs", "policy_jobs",
-    "backfills",
+    "backfills", "flags",
 )  # fmt: skip
 
 # The exceptions among them, run by the service login; each gives its reason in the file.

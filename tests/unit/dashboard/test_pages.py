@@ -7,12 +7,14 @@ from msgspec import structs
 
 from rota.dashboard.pages import DashboardPorts, Pages
 from rota.domain.binding import Binding, BindingKey, RecordedChange, ScheduleTemplate
+from rota.domain.flag import FlagChange
 from rota.domain.ids import TenantId, TokenId
-from rota.domain.tenancy import Principal, Tenant
+from rota.domain.tenancy import AuditEntry, Principal, Tenant
 from rota.ports.run_store import RunReader
 from rota.ports.worker_store import WorkerStore
 from rota.storage.memory.bindings import MemoryBindingStore, MemoryTemplateStore
 from rota.storage.memory.database import MemoryDatabase
+from rota.storage.memory.flags import MemoryFlagStore
 from rota.storage.memory.schedules import MemoryScheduleStore
 from tests.contract.stores import NumberedIds
 
@@ -25,7 +27,8 @@ async def test_bindings_are_shown_with_what_they_lack() -> None:
     database = MemoryDatabase(lambda: NOW, NumberedIds())
     database.tenants[ACME] = Tenant(ACME, "Acme", NOW, "root")
     bindings = MemoryBindingStore(database)
-    ports = DashboardPorts(MemoryScheduleStore(database), cast("RunReader", None), cast("WorkerStore", None), bindings)
+    schedules, flags = MemoryScheduleStore(database), MemoryFlagStore(database)
+    ports = DashboardPorts(schedules, cast("RunReader", None), cast("WorkerStore", None), bindings, flags)
     viewer = Principal(TokenId("t"), "ada", ACME, "viewer")
     assert "No binding yet" in await Pages(ports).bindings(viewer, "bindings.html")
     template = ScheduleTemplate(ACME, "daily", 1, {}, {}, "", NOW, "ada", NOW, "ada")
@@ -36,3 +39,19 @@ async def test_bindings_are_shown_with_what_they_lack() -> None:
     shown = await Pages(ports).bindings(viewer, "bindings_body.html")
     assert "&lt;site&gt;" in shown
     assert shown.count("missing</span>") == 2
+
+
+async def test_the_header_says_what_is_switched_off() -> None:
+    database = MemoryDatabase(lambda: NOW, NumberedIds())
+    database.tenants[ACME] = Tenant(ACME, "Acme", NOW, "root")
+    schedules, flags = MemoryScheduleStore(database), MemoryFlagStore(database)
+    bindings = MemoryBindingStore(database)
+    pages = Pages(DashboardPorts(schedules, cast("RunReader", None), cast("WorkerStore", None), bindings, flags))
+    viewer, audit = Principal(TokenId("t"), "ada", ACME, "viewer"), AuditEntry("root", "switch_off", "flag", "firing")
+    assert "firing is off" not in await pages.bindings(viewer, "bindings.html")
+    await flags.change(ACME, "firing", FlagChange(enabled=False), audit)
+    shown = await pages.bindings(viewer, "bindings.html")
+    assert "firing is off</strong>" in shown
+    await flags.change(None, "firing", FlagChange(enabled=False), audit)
+    assert "firing is off for all tenants</strong>" in await pages.bindings(viewer, "bindings.html")
+    assert "firing is off" not in pages.render("login.html", problem=None)

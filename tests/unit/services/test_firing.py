@@ -19,6 +19,7 @@ from rota.services.firing import BATCHES_PER_CALL_MAX, LANES, TRIGGERS_PER_BATCH
 from rota.storage.memory.database import MemoryDatabase
 from rota.storage.memory.firing import MemoryFiringStore
 from rota.storage.memory.leases import MemoryLeaseStore
+from rota.telemetry.metrics import Metrics
 from tests.contract.records import schedule as recorded
 from tests.contract.records import trigger
 from tests.contract.stores import START, NumberedIds
@@ -159,3 +160,25 @@ async def test_cancelling_leaves_no_lane_behind(desk: Desk) -> None:
     await asyncio.gather(firing, return_exceptions=True)
 
     assert desk.store.under_way == []
+
+
+async def test_what_was_fired_late_skipped_and_missed_is_counted(desk: Desk) -> None:
+    metrics = Metrics()
+    leads = FixedLeadership(Fence("leader", Epoch(1), "me"))
+    firing = Firing(desk.store, leads, LoudWakeups(), metrics)
+    for name, policies in (
+        ("punctual", Policies()),
+        ("late", Policies(misfire_grace_seconds=60.0)),
+        ("given up", Policies(misfire="skip", misfire_grace_seconds=60.0)),
+    ):
+        first = START if name == "punctual" else START - 3 * timedelta(hours=1)
+        every = IntervalTrigger(every_seconds=7200.0, start_at=START - 3 * timedelta(hours=1))
+        made = recorded(name, triggers=(trigger(HOURLY if name == "punctual" else every, first),))
+        desk.database.schedules[made.id] = changed(made, policies=policies)
+    await firing.fire_due()
+    shown = metrics.exposition().decode()
+    counts = {
+        outcome: float(shown.split(f'rota_fires_total{{outcome="{outcome}"}} ')[1].split("\n")[0])
+        for outcome in ("fired", "late", "skipped", "missed")
+    }
+    assert counts == {"fired": 2.0, "late": 1.0, "skipped": 1.0, "missed": 2.0}

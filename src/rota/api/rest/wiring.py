@@ -14,6 +14,7 @@ from rota.ports.calendar_store import CalendarStore
 from rota.ports.check_in_store import CheckInStore
 from rota.ports.clock import Clock
 from rota.ports.dependency_store import DependencyReader
+from rota.ports.flag_store import FlagStore
 from rota.ports.idempotency_store import IdempotencyStore
 from rota.ports.ids import Ids
 from rota.ports.job_store import GraphJobStore, PolicyJobStore
@@ -31,6 +32,7 @@ from rota.services.binding_verbs import BindingVerbs
 from rota.services.bulk_verbs import BulkVerbs
 from rota.services.calendar_verbs import CalendarVerbs
 from rota.services.check_in_verbs import CheckInVerbs
+from rota.services.flag_verbs import FlagVerbs
 from rota.services.graph_job_verbs import GraphJobVerbs
 from rota.services.job_making import JobParts
 from rota.services.lock_verbs import LockVerbs
@@ -78,6 +80,7 @@ class ApiPorts(Struct, frozen=True):
     evidence: EvidenceStore
     milestones: MilestoneStore
     backfills: BackfillStore
+    flags: FlagStore
     wakeups: Wakeups
     metrics: Metrics
     readiness: dict[str, ReadinessCheck] = {}
@@ -115,6 +118,7 @@ class Services(Struct, frozen=True):
     milestones: MilestoneVerbs
     milestone_ticks: MilestoneTicks
     backfills: BackfillVerbs
+    flags: FlagVerbs
     tenants: TenantVerbs
     authenticator: Authenticator
     streams: StreamGate
@@ -149,6 +153,7 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
         MilestoneVerbs(ports.milestones, generating, ports.wakeups),
         MilestoneTicks(ports.milestones, generating, ports.clock),
         BackfillVerbs(ports.backfills, ports.schedules, ports.idempotency, ports.ids, ports.wakeups),
+        FlagVerbs(ports.flags),
         TenantVerbs(ports.tenants, ports.tokens, ports.schedules, ports.ids, ports.wakeups),
         Authenticator(ports.tokens, ports.clock, ports.metrics),
         StreamGate(options.streams_max, options.streams_per_tenant_max, ports.metrics),

@@ -135,7 +135,8 @@ class MemoryBackfillStore:
         now = self._database.now()
         if schedule is None or schedule.deleted_at is not None or revoked:
             return DueBackfill(backfill, None, Policies(), min(live, LIVE_MAX), now)
-        return DueBackfill(backfill, schedule.version, schedule.policies, min(live, LIVE_MAX), now)
+        withheld = not self._database.is_firing(backfill.tenant_id)
+        return DueBackfill(backfill, schedule.version, schedule.policies, min(live, LIVE_MAX), now, withheld)
 
     def _of(self, tenant_id: TenantId) -> list[Backfill]:
         """The newest first."""

@@ -10,6 +10,7 @@ from datetime import datetime
 from rota.domain.backfill import Backfill
 from rota.domain.calendar import CalendarRecord
 from rota.domain.event import EventDraft
+from rota.domain.flag import FIRING, FlagSetting
 from rota.domain.ids import BackfillId, ScheduleId, TenantId, TokenId
 from rota.domain.schedule import Schedule
 from rota.domain.tenancy import ApiToken, AuditEntry, Tenant
@@ -65,6 +66,9 @@ class MemoryDatabase:
         default_factory=dict[tuple[TenantId, str], CalendarRecord]
     )
     backfills: dict[BackfillId, Backfill] = field(default_factory=dict[BackfillId, Backfill])
+    flags: dict[tuple[TenantId | None, str], FlagSetting] = field(
+        default_factory=dict[tuple[TenantId | None, str], FlagSetting]
+    )
     events: list[StoredEvent] = field(default_factory=list[StoredEvent])
     audit: list[StoredAudit] = field(default_factory=list[StoredAudit])
     runs_state: RunTables = field(default_factory=RunTables)
@@ -78,6 +82,11 @@ class MemoryDatabase:
 
     def new_id(self) -> str:
         return self.ids.new_id()
+
+    def is_firing(self, tenant_id: TenantId) -> bool:
+        """Whether the flag of this name is on for the tenant."""
+        settings = (self.flags.get((owner, FIRING)) for owner in (tenant_id, None))
+        return all(one is None or one.enabled for one in settings)
 
     def record_events(self, drafts: Iterable[EventDraft]) -> None:
         """Append facts as one transaction. A type that is not in the catalogue is a Bug, and nothing is written."""

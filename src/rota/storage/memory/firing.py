@@ -92,6 +92,7 @@ class MemoryFiringStore:
             policies=schedule.policies,
             queued_count=live.count("queued"),
             running_count=live.count("running"),
+            is_withheld=not self._database.is_firing(schedule.tenant_id),
         )
 
     def _advance(self, advance: TriggerAdvance) -> bool:

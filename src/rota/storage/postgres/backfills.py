@@ -197,7 +197,7 @@ def _due_backfill(row: Row) -> DueBackfill | None:
     """None where a newer version has stored what this one cannot read: it waits for a leader that can."""
     try:
         policies = Policies() if row["policies"] is None else _POLICIES.decode(row["policies"])
-        return DueBackfill(_backfill(row), row["version"], policies, row["live_count"], row["now"])
+        return DueBackfill(_backfill(row), row["version"], policies, row["live_count"], row["now"], row["is_withheld"])
     except msgspec.DecodeError:
         return None
 

@@ -128,13 +128,13 @@ def _due_trigger(row: Row) -> DueTrigger | UnreadableTrigger:
     _, trigger_id, tenant_id, schedule_id, spec, anchor_at, next_at, through, count, calendars, version, name, *rest = (
         row.values()
     )
-    policies, queued_count, running_count = rest
+    policies, queued_count, running_count, is_withheld = rest
     try:
         state = TriggerState(trigger_id, _spec_of(spec), anchor_at, next_at, through, count, _calendars_of(calendars))
         decoded = _policies_of(policies)
     except msgspec.DecodeError as wrong:
         return UnreadableTrigger(tenant_id, schedule_id, trigger_id, str(wrong))
-    return DueTrigger(tenant_id, schedule_id, version, name, state, decoded, queued_count, running_count)
+    return DueTrigger(tenant_id, schedule_id, version, name, state, decoded, queued_count, running_count, is_withheld)
 
 
 def _calendars_of(text: str | None) -> tuple[NamedCalendar, ...]:

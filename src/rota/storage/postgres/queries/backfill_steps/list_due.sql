@@ -3,7 +3,10 @@
 WITH clock AS MATERIALIZED (
     SELECT scheduler.current_time() AS now
 )
-SELECT c.now, b.*, s.version, s.policies::text AS policies, n.live_count
+SELECT c.now, b.*, s.version, s.policies::text AS policies, n.live_count,
+       EXISTS (SELECT FROM scheduler.platform_flags p WHERE p.name = 'firing' AND NOT p.enabled)
+       OR EXISTS (SELECT FROM scheduler.flags f
+                   WHERE f.name = 'firing' AND f.tenant_id = b.tenant_id AND NOT f.enabled) AS is_withheld
   FROM clock c
  CROSS JOIN LATERAL (
        SELECT id::text AS id, tenant_id, schedule_id::text AS schedule_id, state, since, until, overlap, priority, runs_per_minute_max,

@@ -1,10 +1,13 @@
--- Triggers whose time has come, the longest due first, with all that deciding needs. Live counts stop at 1,000.
+-- Triggers whose time has come, the longest due first, with all that deciding needs: also whether the flag firing is off
+-- for them, read once in the snapshot that they are read in. Live counts stop at 1,000.
 -- $1 how many, $2 and $3 next_fire_at and id of the trigger to start behind, or NULL. The columns' order is the reader's.
 -- service: the leader serves all tenants.
 WITH clock AS MATERIALIZED (
-    SELECT scheduler.current_time() AS now
+    SELECT scheduler.current_time() AS now,
+           EXISTS (SELECT FROM scheduler.platform_flags p WHERE p.name = 'firing' AND NOT p.enabled) AS is_off,
+           ARRAY(SELECT f.tenant_id FROM scheduler.flags f WHERE f.name = 'firing' AND NOT f.enabled) AS tenants_off
 )
-SELECT c.now, d.*, n.queued_count, n.running_count
+SELECT c.now, d.*, n.queued_count, n.running_count, c.is_off OR d.tenant_id = ANY (c.tenants_off) AS is_withheld
   FROM clock c
   LEFT JOIN LATERAL (
        SELECT t.id::text AS trigger_id, t.tenant_id, t.schedule_id::text AS schedule_id, t.spec::text AS spec,

@@ -1,0 +1,58 @@
+"""`rota flag …`: list the switches over what the scheduler does, and switch them, for a tenant or for all."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from rota.cli.output import Column, field
+from rota.cli.session import Session, with_session
+
+flags = typer.Typer(help="Flags: list, set.", no_args_is_help=True)
+
+
+class Switch(StrEnum):
+    """How a flag is to be."""
+
+    ON = "on"
+    OFF = "off"
+
+
+_COLUMNS = (
+    field("NAME", "name"),
+    Column("STATE", lambda item: "on" if item["enabled"] else "OFF"),
+    Column("BECAUSE", lambda item: "; ".join(_reasons(item)) or "-"),
+    field("WHAT", "what"),
+)
+
+
+def _reasons(item: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{layer}: {setting['reason'] or 'no reason given'} ({setting['changed_by']})"
+        for layer in ("platform", "tenant")
+        if (setting := item[layer]) is not None and not setting["enabled"]
+    ]
+
+
+@flags.command("list")
+@with_session
+def list_flags(session: Session) -> None:
+    """List flags as they are for the tenant."""
+    session.printer.items(session.client.get("/flags")["items"], _COLUMNS)
+
+
+@flags.command("set")
+@with_session
+def set_flag(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="the flag's name", metavar="NAME")],
+    switch: Annotated[Switch, typer.Argument(help="on or off")],
+    platform: Annotated[bool, typer.Option("--platform", help="for all tenants")] = False,
+    reason: Annotated[str, typer.Option(help="kept with the flag")] = "",
+) -> None:
+    """Switch a flag; off is in force when this returns."""
+    path = f"{'/platform' if platform else ''}/flags/{quote(name, safe='')}"
+    body = {"enabled": switch is Switch.ON, "reason": reason}
+    session.printer.item(session.client.call("PUT", path, body=body).body)
