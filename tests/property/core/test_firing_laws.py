@@ -114,9 +114,32 @@ def test_the_short_way_says_what_the_long_way_says(
     trigger: Trigger, policies: Policies, outages: list[float], live: tuple[int, int]
 ) -> None:
     for now, before, _ in history(trigger, policies, outages, live):
-        due = DueTrigger(TenantId("acme"), SCHEDULE, 1, "s", before, policies, *live)
-        short = plan_plain(due, to_microseconds(now))
-        assert short is None or [short] == plan_schedule([due], now)
+        for withheld in (False, True):
+            due = DueTrigger(TenantId("acme"), SCHEDULE, 1, "s", before, policies, *live, withheld)
+            short = plan_plain(due, to_microseconds(now))
+            assert short is None or [short] == plan_schedule([due], now)
+
+
+@LAWS
+@given(TRIGGERS, POLICIES, st.floats(0.0, 90_000.0), LIVES)
+def test_what_is_withheld_makes_no_run_and_every_time_of_it_is_told(
+    trigger: Trigger, policies: Policies, outage: float, live: tuple[int, int]
+) -> None:
+    now = NOON + timedelta(seconds=outage)
+    fresh = TriggerState(TriggerId("t1"), trigger, NOON)
+    before = changed(fresh, next_fire_at=first_fire(SCHEDULE, fresh, NOON, policies.misfire_grace_seconds))
+    due = DueTrigger(TenantId("acme"), SCHEDULE, 1, "s", before, policies, *live, is_withheld=True)
+    for advance in plan_firing(DueBatch(now, (due,))):
+        assert (advance.runs, advance.cancel_live, advance.fires_count) == ((), False, 0)
+        (record,) = advance.skipped
+        assert record.fire_at == advance.fired_through <= now
+        assert "flag firing is off" in record.reason
+        assert advance.next_fire_at is None or advance.next_fire_at > now
+        first = before.next_fire_at
+        assert first is not None
+        times = occurrences_of(SCHEDULE, before)
+        due_count = count_through(times, to_microseconds(first), to_microseconds(record.fire_at)).count
+        assert 1 + advance.dropped_count == due_count
 
 
 def test_the_short_way_is_taken_by_the_ordinary_firing() -> None:
