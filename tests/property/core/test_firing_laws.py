@@ -148,7 +148,10 @@ def test_the_short_way_is_taken_by_the_ordinary_firing() -> None:
         due = DueTrigger(
             TenantId("acme"), SCHEDULE, 1, "s", TriggerState(TriggerId("t1"), spec, NOON, NOON), Policies(), 0, 0
         )
-        assert plan_plain(due, to_microseconds(NOON + timedelta(seconds=2))) is not None
+        now = NOON + timedelta(seconds=2)
+        assert plan_plain(due, to_microseconds(now)) is not None
+        (withheld,) = plan_firing(DueBatch(now, (changed(due, is_withheld=True),)))
+        assert (withheld.runs, len(withheld.skipped), withheld.fires_count) == ((), 1, 0)
 
 
 @LAWS
