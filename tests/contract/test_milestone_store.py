@@ -447,3 +447,17 @@ async def test_what_is_defined_and_recorded_at_once_misses_nothing(world: Milest
         for spec in specs
         for number in range(10)
     }
+
+
+async def test_what_cannot_be_judged_is_found_again_later_and_lets_others_pass(world: MilestoneWorld) -> None:
+    await world.define(HALF_DAY)
+    for subject in ("odd", "even"):
+        await world.record(subject)
+    await world.base.clock.advance(12 * HOUR)
+    await world.duties.postpone(DueMilestone(ACME, "AUTO_12H", "odd"), 60.0)
+    assert [one.subject for one in await world.duties.list_due(10)] == ["even"]
+    await world.generate(subject="even")
+    await world.duties.postpone(DueMilestone(ACME, "AUTO_12H", "even"), 60.0)
+    assert (await world.one(subject="even")).next_at is None
+    await world.base.clock.advance(60)
+    assert [one.subject for one in await world.duties.list_due(10)] == ["odd"]

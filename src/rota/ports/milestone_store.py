@@ -116,6 +116,10 @@ class MilestoneDuties(Protocol):
         """The longest due first."""
         ...
 
+    async def postpone(self, due: DueMilestone, seconds: float) -> None:
+        """One that cannot be judged now: it is found again so much later, and keeps nobody else waiting."""
+        ...
+
     async def walk(self, subjects_max: int) -> int | None:
         """Gives what waits its time by one definition that was saved, at most so many subjects on. None: none is."""
         ...

@@ -23,6 +23,7 @@ POLL_SECONDS = 10.0
 SPACING_SECONDS = 0.05
 STANDBY_SECONDS = 60.0
 FIGURES_SECONDS = 60.0
+POSTPONED_SECONDS = 60.0
 DUE_PER_ROUND_MAX = 200
 LANES = 2
 SUBJECTS_PER_WALK_MAX = 1_000
@@ -74,8 +75,8 @@ class MilestoneWatch:
         if need.walks:
             await self._duties.walk(SUBJECTS_PER_WALK_MAX)
         if need.next_in_seconds is not None and need.next_in_seconds <= 0:
-            failed = await self._make(await self._duties.list_due(DUE_PER_ROUND_MAX))
-            return POLL_SECONDS if failed else SPACING_SECONDS
+            await self._make(await self._duties.list_due(DUE_PER_ROUND_MAX))
+            return SPACING_SECONDS
         if need.walks:
             return SPACING_SECONDS
         return POLL_SECONDS if need.next_in_seconds is None else min(POLL_SECONDS, need.next_in_seconds)
@@ -86,21 +87,20 @@ class MilestoneWatch:
             self._told_at = now
             self._tell(await self._duties.figures())
 
-    async def _make(self, due: tuple[DueMilestone, ...]) -> int:
-        """How many could not be judged: they stay due, and must not keep the watch busy for nothing."""
+    async def _make(self, due: tuple[DueMilestone, ...]) -> None:
         pending = list(reversed(due))
-        failed = 0
 
         async def lane() -> None:
-            nonlocal failed
             while pending:
-                one = pending.pop()
-                try:
-                    audit = leader_audit(one.name, one.subject)
-                    await self._generating.generate(one.tenant_id, one.name, one.subject, audit)
-                except DomainError as refused:
-                    failed += 1
-                    _log.error("milestone_refused", tenant_id=one.tenant_id, name=one.name, problem=refused.detail)
+                await self._make_one(pending.pop())
 
         await asyncio.gather(*(lane() for _ in range(LANES)))
-        return failed
+
+    async def _make_one(self, due: DueMilestone) -> None:
+        """What is refused here (a newer version stored its schedule, a quota) is tried again later."""
+        try:
+            audit = leader_audit(due.name, due.subject)
+            await self._generating.generate(due.tenant_id, due.name, due.subject, audit)
+        except DomainError as refused:
+            _log.error("milestone_refused", tenant_id=due.tenant_id, name=due.name, problem=refused.detail)
+            await self._duties.postpone(due, POSTPONED_SECONDS)

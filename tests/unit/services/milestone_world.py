@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from rota.domain.errors import Unavailable
+from rota.domain.errors import DomainError, Unavailable
 from rota.domain.ids import Epoch, TenantId, TokenId, WorkerId
 from rota.domain.lease import Fence
 from rota.domain.milestone import Evidence, Milestone, MilestoneStep
@@ -39,6 +39,7 @@ class BreakableStore(MemoryMilestoneStore):
     """Does not answer while `is_away`; counts how often it is looked at and changed."""
 
     is_away = False
+    refused_subject = ""
     looks = 0
     changes = 0
 
@@ -52,6 +53,8 @@ class BreakableStore(MemoryMilestoneStore):
     ) -> MilestoneStep:
         self.changes += 1
         self._refuse_while_away()
+        if subject == self.refused_subject:
+            raise DomainError("STATE_CONFLICT", "its schedule is a newer version's")
         return await super().change(tenant_id, name, subject, decide, audit)
 
     def _refuse_while_away(self) -> None:

@@ -103,3 +103,18 @@ async def test_the_leader_tells_its_figures_once_a_minute_and_who_leads_no_more_
     await world.clock.run_for(20)
     assert world.figures[-1] == MilestoneFigures()
     await world.run_for(0, watch, worker)
+
+
+async def test_what_is_refused_keeps_nobody_else_waiting_and_is_tried_again_later() -> None:
+    world = MilestoneWorld()
+    await world.define()
+    world.store.refused_subject = "odd"
+    for subject in ("odd", SITE):
+        await world.record(subject, START - timedelta(hours=12))
+    watch = asyncio.create_task(world.watch.run())
+    await world.clock.run_for(30)
+    assert ((await world.one()).state, (await world.one(subject="odd")).state) == ("in_progress", "waiting")
+    assert world.store.changes <= 3
+    world.store.refused_subject = ""
+    await world.run_for(40, watch)
+    assert (await world.one(subject="odd")).state == "in_progress"

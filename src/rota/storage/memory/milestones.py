@@ -184,6 +184,13 @@ class MemoryMilestoneDuties:
         )
         return tuple(DueMilestone(tenant_id, name, subject) for _, tenant_id, name, subject in due[:limit])
 
+    async def postpone(self, due: DueMilestone, seconds: float) -> None:
+        key, now = (due.tenant_id, due.name, due.subject), self._database.now()
+        known = self._tables.milestones.get(key)
+        if known is not None and known.next_at is not None and known.next_at <= now:
+            later = structs.replace(known, next_at=now + timedelta(seconds=seconds))
+            self._tables.milestones[key] = later
+
     async def walk(self, subjects_max: int) -> int | None:
         _end_attempts(self._database)
         if not self._tables.walking:

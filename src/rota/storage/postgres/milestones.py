@@ -8,7 +8,7 @@ the row of a milestone that is in progress, and no change of such a one waits fo
 import msgspec
 from msgspec import structs
 
-from rota.domain.errors import not_found
+from rota.domain.errors import DomainError, not_found
 from rota.domain.ids import RunId, ScheduleId, TenantId, TriggerId
 from rota.domain.milestone import (
     DoneMarker,
@@ -48,6 +48,7 @@ _DELETE_MARKER = query("milestones/delete_marker")
 _LOOK_NEXT = query("milestone_duties/look_next")
 _COUNT_FAILING = query("milestone_duties/count_failing")
 _LIST_DUE = query("milestone_duties/list_due")
+_POSTPONE = query("milestone_duties/postpone")
 _WALK_NEXT = query("milestone_duties/walk_next")
 
 _TARGET: msgspec.json.Decoder[Target] = msgspec.json.Decoder(Target)
@@ -118,6 +119,9 @@ class PostgresMilestoneDuties:
     async def list_due(self, limit: int) -> tuple[DueMilestone, ...]:
         rows = await self._statements.fetch("listing due milestones", _LIST_DUE, limit)
         return tuple(DueMilestone(TenantId(row["tenant_id"]), row["name"], row["subject"]) for row in rows)
+
+    async def postpone(self, due: DueMilestone, seconds: float) -> None:
+        await self._statements.fetch("postponing a milestone", _POSTPONE, due.tenant_id, due.name, due.subject, seconds)
 
     async def walk(self, subjects_max: int) -> int | None:
         row = await self._statements.fetch_one("planning milestones", _WALK_NEXT, subjects_max)
@@ -209,6 +213,14 @@ def _definition(row: Row, tenant_id: TenantId) -> MilestoneDefinition:
 
 
 def _generator(row: Row) -> Generator:
+    try:
+        return _decoded_generator(row)
+    except msgspec.DecodeError as wrong:
+        detail = f"the schedule of {row['name']} was stored by a newer version of Rota, which can make it ({wrong})"
+        raise DomainError("STATE_CONFLICT", detail) from wrong
+
+
+def _decoded_generator(row: Row) -> Generator:
     return Generator(row["version"], row["enabled"], _TARGET.decode(row["target"]), _POLICIES.decode(row["policies"]))
 
 
