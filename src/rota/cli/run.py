@@ -36,6 +36,16 @@ _ATTEMPT_COLUMNS = (
 )
 
 
+_SEGMENT_COLUMNS = (
+    field("NO", "segment_no"),
+    field("STATE", "state"),
+    field("ITEMS", "items_count"),
+    field("FIRST", "first_item"),
+    field("LAST", "last_item"),
+    field("RUN", "child_run_id"),
+)
+
+
 def _path(run_id: str) -> str:
     return f"/runs/{quote(run_id, safe='')}"
 
@@ -179,3 +189,30 @@ def act_in_bulk(
             session.printer.say(f"{handled} of {answer['expected_count']}; operation {answer['id']}")
             answer = session.client.call("POST", f"/runs/bulk/{answer['id']}/continue", body={}).body
     session.printer.item(answer)
+
+
+@runs.command("impact")
+@with_session
+def show_impact(
+    session: Session,
+    run: RunId,
+    items: Annotated[bool, typer.Option("--items", help="the items themselves, one a line")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500_000, help="at most so many items")] = 100_000,
+) -> None:
+    """Show what a run that fans out covers: counts, or the items."""
+    if not items:
+        session.printer.item(session.client.get(f"{_path(run)}/impact"))
+        return
+    for item in session.client.listing(f"{_path(run)}/impact/items", limit).items:
+        session.printer.raw(printable(item if isinstance(item, str) else msgspec.json.encode(item).decode()))
+
+
+@runs.command("segments")
+@with_session
+def list_segments(
+    session: Session,
+    run: RunId,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="at most so many")] = 1_000,
+) -> None:
+    """List the segments of a run that fans out."""
+    show_listing(session, session.client.listing(f"{_path(run)}/segments", limit), _SEGMENT_COLUMNS)

@@ -10,7 +10,7 @@ from rota.cli.documents import read_document
 from rota.cli.output import Column, OutputForm, Printer, field
 from rota.cli.preview import offline_preview
 from rota.cli.session import OutputOption, Session, show_listing, with_session
-from rota.cli.words import target_cell
+from rota.cli.words import error_cell, target_cell
 from rota.client.names import schedule_by_name
 
 schedules = typer.Typer(help="Schedules: list, create, pause, trigger, backfill, preview.", no_args_is_help=True)
@@ -141,6 +141,24 @@ def backfill_schedule(
     body: dict[str, Any] = {"from": start, "to": end, "dry_run": dry_run, "overlap": overlap}
     body |= {"priority": priority, "runs_per_minute_max": rate}
     session.printer.item(session.client.call("POST", f"/schedules/{found['id']}/backfill", body=body).body)
+
+
+@schedules.command("preview-items")
+@with_session
+def preview_items(
+    session: Session,
+    schedule: NameOrId,
+    wait: Annotated[
+        float, typer.Option("--wait-seconds", min=0, max=20, help="how long to wait for the resolver")
+    ] = 10.0,
+) -> None:
+    """What a firing of a schedule that fans out would cover now; launches nothing."""
+    found = schedule_by_name(session.client, schedule).body
+    path = f"/schedules/{found['id']}/fan-out/preview"
+    preview = session.client.call("POST", path, body={"wait_seconds": wait}).body
+    shown = {name: preview[name] for name in ("items_total", "segments_count", "sample")}
+    error = error_cell(preview["run"])
+    session.printer.item({"run": preview["run"]["id"], "state": preview["run"]["state"], **shown, "error": error})
 
 
 @schedules.command("restore")

@@ -11,6 +11,8 @@ def target_cell(item: Mapping[str, Any]) -> str:
     target: Mapping[str, Any] = item["target"]
     if target["kind"] == "http":
         return _cut(f"{target['method']} {target['url']}")
+    if target["kind"] == "segment":
+        return _cut(f"segment {target['segment_no']}: {target.get('task') or 'a request'}")
     command: object = target["args"].get("command") if target["task"] == "rota.exec" else None
     return str(target["task"]) if command is None else _cut(str(command))
 

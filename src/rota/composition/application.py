@@ -50,6 +50,7 @@ def build_application(
         run_control=stores.run_control,
         bulk_operations=stores.bulk_operations,
         dependencies=stores.dependencies,
+        impacts=stores.impacts,
         workers=stores.workers,
         tenants=stores.tenants,
         tokens=stores.tokens,
@@ -73,7 +74,11 @@ def build_application(
         readiness=readiness or {},
     )
     codes = SignInCodes(machine.clock, machine.ids)
-    pages = Pages(DashboardPorts(stores.schedules, stores.run_reader, stores.workers, stores.bindings, stores.flags))
+    pages = Pages(
+        DashboardPorts(
+            stores.schedules, stores.run_reader, stores.workers, stores.bindings, stores.flags, stores.impacts
+        )
+    )
     authenticate = _visitor_of(stores.tokens)
     app = create_app(ports, ApiOptions(version=rota.__version__), pages=create_dashboard(pages, authenticate, codes))
     return Application(

@@ -18,6 +18,7 @@ from rota.services.backfilling import Backfilling
 from rota.services.check_in_watch import CheckInWatch
 from rota.services.dependency_following import DependencyFollowing
 from rota.services.election import Election
+from rota.services.fan_out_watch import FanOutWatch, SegmentFollower
 from rota.services.firing import Firing
 from rota.services.following import Following
 from rota.services.job_following import JobFollower
@@ -91,14 +92,17 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
     patient = SingleStatements(parts.pools.service, pooled_by_transaction=parts.pools.pooled_by_transaction)
     firing_store = PostgresFiringStore(parts.fenced, patient)
     firing = Firing(firing_store, election, wakeups, parts.metrics)
+    segments = SegmentFollower(stores.fan_outs)
     following = Following(
         [
+            segments,
             JobFollower(stores.job_ends, "graph"),
             JobFollower(stores.job_ends, "policy"),
             DependencyFollowing(PostgresDependencyStore(parts.fenced), election, wakeups),
         ]
     )
     leading = Leading(firing_store, firing, rescuing, election, wakeups, clock=clock, following=following)
+    fan_outs = FanOutWatch(stores.fan_outs, stores.run_claims, segments, election, wakeups, clock=clock)
 
     generating = MilestoneGenerating(stores.milestones, wakeups)
     milestones = MilestoneWatch(
@@ -117,6 +121,7 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
         Duty("check-ins", CheckInWatch(stores.check_in_deadlines, election, clock).run),
         Duty("milestones", milestones.run),
         Duty("backfills", Backfilling(PostgresBackfillSteps(parts.fenced), election, wakeups, clock).run),
+        Duty("fan-outs", fan_outs.run),
         Duty("partitions", keep_partitions),
         Duty("retention", RetentionDuty(Retention(stores.retention, clock), election, clock).run),
     )

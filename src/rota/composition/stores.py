@@ -11,6 +11,7 @@ from rota.storage.postgres.check_ins import PostgresCheckInDeadlines, PostgresCh
 from rota.storage.postgres.dependencies import PostgresDependencyReader
 from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.evidence import PostgresEvidenceStore
+from rota.storage.postgres.fan_outs import PostgresFanOutKeeping, PostgresImpactReader
 from rota.storage.postgres.flags import PostgresFlagStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
 from rota.storage.postgres.job_work import PostgresJobEnds
@@ -41,6 +42,8 @@ class ServerStores(Struct, frozen=True):
     bulk_operations: PostgresBulkStore
     dependencies: PostgresDependencyReader
     run_claims: PostgresRunClaims
+    fan_outs: PostgresFanOutKeeping
+    impacts: PostgresImpactReader
     run_ends: PostgresRunEnds
     workers: PostgresWorkerStore
     tenants: PostgresTenantStore
@@ -76,6 +79,8 @@ def server_stores(pools: ServerPools) -> ServerStores:
         run_control=PostgresRunControl(api),
         bulk_operations=PostgresBulkStore(api),
         dependencies=PostgresDependencyReader(api),
+        fan_outs=PostgresFanOutKeeping(service, pooled_by_transaction=pooled),
+        impacts=PostgresImpactReader(api),
         run_claims=PostgresRunClaims(service, pooled_by_transaction=pooled),
         run_ends=PostgresRunEnds(service, pooled_by_transaction=pooled),
         workers=PostgresWorkerStore(service, pooled_by_transaction=pooled),

@@ -18,6 +18,7 @@ from rota.domain.errors import DomainError
 from rota.domain.problems import FieldProblem
 from rota.ports.clock import Clock
 from rota.storage.postgres.driver import Pool
+from rota.storage.postgres.fan_outs import PostgresFanOutPlans
 from rota.storage.postgres.job_work import PostgresJobWork
 from rota.storage.postgres.login_roles import require_login
 from rota.storage.postgres.logins import DatabaseUrls, Login
@@ -26,6 +27,7 @@ from rota.storage.postgres.schema_waiting import require_schema
 from rota.storage.postgres.signing_secrets import PostgresSigningKeys
 from rota.storage.postgres.workers import PostgresWorkerStore
 from rota.telemetry.logs import configure_logs
+from rota.worker.fan_out_claims import FanOutClaims
 from rota.worker.job_claims import JobClaims
 from rota.worker.options import WorkerOptions, refuse_invalid
 from rota.worker.process import run_worker
@@ -66,10 +68,11 @@ async def _ports(urls: DatabaseUrls, stop: asyncio.Event) -> AsyncGenerator[Work
     async with AsyncExitStack() as stack:
         pool = await until_answered(lambda: _pool(stack, urls, clock), stop)
         await until_answered(lambda: require_schema(pool), stop)
+        plans = PostgresFanOutPlans(pool, pooled_by_transaction=pooled)
         yield WorkerPorts(
             claims=JobClaims(
                 SigningClaims(
-                    PostgresRunClaims(pool, pooled_by_transaction=pooled),
+                    FanOutClaims(PostgresRunClaims(pool, pooled_by_transaction=pooled), plans),
                     PostgresSigningKeys(pool, pooled_by_transaction=pooled),
                 ),
                 PostgresJobWork(pool),
@@ -79,6 +82,7 @@ async def _ports(urls: DatabaseUrls, stop: asyncio.Event) -> AsyncGenerator[Work
             clock=clock,
             rng=SystemRng(),
             ids=SystemIds(),
+            plans=plans,
         )
 
 

@@ -200,7 +200,7 @@ def told(target: Target, order: MilestoneOrder) -> Target:
     said: dict[str, Any] = to_builtins(order)
     if isinstance(target, TaskTarget):
         return structs.replace(target, args={**target.args, ARGUMENT: said})
-    return _told_by_request(target, said)
+    return _told_by_request(target, said) if isinstance(target, HttpTarget) else target
 
 
 def _told_by_request(target: HttpTarget, said: dict[str, Any]) -> Target:

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import get_args
 from urllib.parse import SplitResult, urlsplit
 
+from rota.core.fan_out_validation import fan_out_problems, selector_as_target
 from rota.core.field_rules import (
     SECRET_NAME_RULE,
     TASK_RULE,
@@ -13,9 +14,10 @@ from rota.core.field_rules import (
     first_unprintable,
     json_problems,
     text_problems,
+    under,
 )
 from rota.domain.problems import FieldProblem
-from rota.domain.targets import HttpMethod, HttpTarget, Target, TaskTarget
+from rota.domain.targets import HttpMethod, HttpTarget, SegmentTarget, Target, TaskTarget
 
 PAYLOAD_BYTES_MAX = 256 * 1024
 URL_LENGTH_MAX = 2_048
@@ -31,11 +33,15 @@ _BODILESS = frozenset({"GET", "HEAD"})
 
 
 def validate_target(target: Target) -> Iterator[FieldProblem]:
-    match target:
-        case TaskTarget():
-            return _task_problems(target)
-        case HttpTarget():
-            return _http_problems(target)
+    if isinstance(target, SegmentTarget):
+        remedy = "use kind task or http with `fan_out`: segments are made of it"
+        yield FieldProblem("kind", "segment is made by fan-outs alone", remedy)
+        return
+    yield from _task_problems(target) if isinstance(target, TaskTarget) else _http_problems(target)
+    yield from fan_out_problems(target)
+    selector = None if target.fan_out is None else selector_as_target(target.fan_out)
+    if selector is not None:
+        yield from under("fan_out.selector", validate_target(selector))
 
 
 def _task_problems(target: TaskTarget) -> Iterator[FieldProblem]:

@@ -48,7 +48,9 @@ def unique_key_of(tenant_id: TenantId, unique: Unique, target: Target) -> str:
         case "tenant":
             parts: tuple[str, ...] = ()
         case "task":
-            parts = ("http", target.method, target.url) if isinstance(target, HttpTarget) else ("task", target.task)
+            parts = (
+                ("http", target.method, target.url) if isinstance(target, HttpTarget) else ("task", target.task or "")
+            )
         case "arguments":
             parts = (msgspec.json.encode(target, order="deterministic").decode("utf-8", "surrogatepass"),)
     return unique_key(tenant_id, unique.scope, *parts, *(() if unique.key is None else ("key", unique.key)))

@@ -11,15 +11,19 @@ from typing import cast
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from msgspec import Struct
 
+from rota.core.fan_out import fan_out_of
 from rota.core.occurrences import PreviewItem, preview
 from rota.core.trigger_times import occurrences_of
 from rota.dashboard import words
+from rota.domain.errors import DomainError
+from rota.domain.fan_out import Impact
 from rota.domain.ids import RunId, ScheduleId
 from rota.domain.page import PageRequest
 from rota.domain.run import LogLine, Run
 from rota.domain.schedule import Schedule
 from rota.domain.tenancy import Principal
 from rota.ports.binding_store import BindingFilter, BindingStore
+from rota.ports.fan_out_store import ImpactReader
 from rota.ports.flag_store import FlagStore
 from rota.ports.run_store import RunFilter, RunReader
 from rota.ports.schedule_store import ScheduleFilter, ScheduleStore
@@ -64,6 +68,7 @@ class DashboardPorts(Struct, frozen=True):
     workers: WorkerStore
     bindings: BindingStore
     flags: FlagStore
+    impacts: ImpactReader
 
 
 class ShownRun(Struct, frozen=True):
@@ -150,12 +155,15 @@ class Pages:
         attempts = await self._ports.runs.attempts(who.tenant_id, run_id)
         tails = await self._ports.runs.log_tails(who.tenant_id, [run_id], LOG_LINES_SHOWN_MAX)
         schedule = await self._ports.schedules.get(who.tenant_id, run.schedule_id) if run.schedule_id else None
+        impact = await self._impact(who, run)
         return await self._page(
             template,
             who,
             now=now,
             run=run,
             attempts=attempts,
+            impact=impact,
+            bar=words.bar_of(impact.segments) if impact else (),
             lines=tails.get(run.id, ()),
             lines_max=LOG_LINES_SHOWN_MAX,
             schedule=schedule,
@@ -186,6 +194,15 @@ class Pages:
         runs = await self._ports.runs.page(who.tenant_id, where, PageRequest(limit=RUNS_SHOWN_MAX))
         tails = await self._ports.runs.log_tails(who.tenant_id, [run.id for run in runs.items], TAIL_LINES)
         return [ShownRun(run, tails.get(run.id, ())) for run in runs.items], runs.total_count
+
+    async def _impact(self, who: Principal, run: Run) -> Impact | None:
+        """None, too, while it is being planned."""
+        if fan_out_of(run.target) is None:
+            return None
+        try:
+            return await self._ports.impacts.get(who.tenant_id, run.id)
+        except DomainError:
+            return None
 
     async def _now(self) -> datetime:
         return datetime.fromisoformat(await self._ports.schedules.clock())

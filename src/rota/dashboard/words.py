@@ -8,10 +8,11 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from rota.domain.fan_out import SegmentCounts
 from rota.domain.policies import Misfire, Overlap, Policies, RetryPolicy
 from rota.domain.run import LogLine, Run
 from rota.domain.schedule import Schedule
-from rota.domain.targets import HttpTarget, Target
+from rota.domain.targets import HttpTarget, SegmentTarget, Target
 from rota.domain.triggers import AtTrigger, CronTrigger, IntervalTrigger, MilestoneTrigger, Trigger
 
 COMMAND_LENGTH_MAX = 120
@@ -67,10 +68,38 @@ def whole_target_words(target: Target) -> str:
     """
     if isinstance(target, HttpTarget):
         return f"{target.method} {target.url}"
+    if isinstance(target, SegmentTarget):
+        return f"segment {target.segment_no}: {target.task or 'a request'}"
     command = target.args.get("command") if target.task == "rota.exec" else None
     if command is None:
         return f"{target.task} {json_words(target.args)}" if target.args else target.task
     return command if isinstance(command, str) else " ".join(str(part) for part in command)
+
+
+BAR_WIDTH = 1_000
+
+
+class BarPart(Struct, frozen=True):
+    """A stretch of a bar that is `BAR_WIDTH` long."""
+
+    state: str
+    count: int
+    begin: float
+    width: float
+
+
+def bar_of(counts: SegmentCounts) -> tuple[BarPart, ...]:
+    """Segments by state, one stretch each, what is over first; none where there are no segments."""
+    states = ("succeeded", "failed", "cancelled", "running", "queued")
+    parts: list[BarPart] = []
+    begin = 0.0
+    for state in states:
+        count: int = getattr(counts, state)
+        width = BAR_WIDTH * count / counts.total if counts.total else 0.0
+        if count:
+            parts.append(BarPart(state, count, round(begin, 3), round(width, 3)))
+        begin += width
+    return tuple(parts)
 
 
 def json_words(value: object) -> str:

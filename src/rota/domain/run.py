@@ -34,8 +34,15 @@ RUN_LIFECYCLE = Lifecycle(
         Transition("running", "retry", "queued", "the attempt failed, timed out or was lost with tries left"),
         Transition("running", "fail", "failed", "the attempt failed and no try is left, or it may not be retried"),
         Transition("running", "cancel", "cancelled", "the attempt was cancelled on request"),
+        Transition(
+            "running", "await", "running", "its fan-out is planned: it waits for its segments, without a worker"
+        ),
     ),
 )
+
+# Who holds a run that waits for its segments: nobody. No worker has this id, so that the run is neither claimed nor
+# asked for, no lease of it can end, and its attempt has no deadline of a worker's: the leader ends it, under its token.
+AWAITING_SEGMENTS = WorkerId("ffffffff-ffff-ffff-ffff-ffffffffffff")
 
 ATTEMPT_LIFECYCLE = Lifecycle(
     name="attempt",
@@ -108,7 +115,10 @@ class Enqueued(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """The whole of a run as readers see it. Times are UTC; `reason` says why it exists, was skipped or ended."""
+    """The whole of a run as readers see it. Times are UTC; `reason` says why it exists, was skipped or ended.
+
+    `parent_id` is the run whose segment it does.
+    """
 
     id: RunId
     tenant_id: TenantId
@@ -135,6 +145,7 @@ class Run(Struct, frozen=True):
     retry_of: RunId | None = None
     idempotency_key: str | None = None
     created_by: str = ""
+    parent_id: RunId | None = None
 
 
 class Attempt(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from rota.core.fan_out import retried_target
 from rota.core.run_identity import replay_key
 from rota.domain.errors import DomainError
 from rota.domain.run import RUN_LIFECYCLE, Run, RunDraft
@@ -36,10 +37,13 @@ def replay_draft(run: Run, actor: str) -> RunDraft:
 
 
 def clone_draft(run: Run, actor: str) -> RunDraft:
-    """The same work once more. It keeps the nominal time, which handlers read, but no key: the clone is no firing."""
+    """The same work once more. It keeps the nominal time, which handlers read, but no key: the clone is no firing.
+
+    Of a fan-out that did not succeed, it covers what did not.
+    """
     return RunDraft(
         tenant_id=run.tenant_id,
-        target=run.target,
+        target=retried_target(run),
         policy=run.policy,
         queue=run.queue,
         priority=run.priority,

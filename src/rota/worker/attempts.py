@@ -19,13 +19,16 @@ from typing import Any
 
 from msgspec import Struct, structs
 
+from rota.core.fan_out import resolver_of
 from rota.domain.run import RunError
-from rota.domain.targets import HandedTarget, SignedHttpTarget, TaskTarget
+from rota.domain.targets import HandedTarget, HttpTarget, PlanTarget, SegmentTarget, SignedHttpTarget, TaskTarget
 from rota.worker.app import Task
 from rota.worker.arguments import Signature, bind_arguments, signature_of
 from rota.worker.capture import AttemptOutput, capture_from_here, capturing
 from rota.worker.context import Context, LoopTime
+from rota.worker.outcomes import NonRetryable
 from rota.worker.outlet import Outlet
+from rota.worker.planning import ItemDesk, hand_over, hand_over_in_thread
 from rota.worker.protocol import AttemptEnd, AttemptOrder, Begun, StopReason, Withdrawn
 from rota.worker.verdicts import Verdict, verdict_on_raise, verdict_on_return
 
@@ -72,6 +75,7 @@ class AttemptRunner:
         self, tasks: Mapping[str, Task], outlet: Outlet, loop: asyncio.AbstractEventLoop, limits: RunnerLimits
     ) -> None:
         self._tasks = {name: _runnable(task) for name, task in tasks.items()}
+        self.desk = ItemDesk(outlet)
         self._outlet = outlet
         self._loop = loop
         self._time = LoopTime(loop)
@@ -108,6 +112,7 @@ class AttemptRunner:
             live.context.soft_timed_out.set()
             return
         live.context.cancelled.set()
+        self.desk.drop(key)
         if live.coroutine is not None:
             self._loop.call_soon_threadsafe(live.coroutine.cancel)
 
@@ -152,7 +157,11 @@ class AttemptRunner:
         capture_from_here(live.output)
         try:
             function, call = self._call(live)
-            verdict = verdict_on_return(await function(**call))
+            value = await function(**call)
+            if isinstance(live.order.target, PlanTarget):
+                verdict = await hand_over(self.desk, live.order.key, live.context, value)
+            else:
+                verdict = verdict_on_return(value)
         except BaseException as raised:
             verdict = self._verdict_on_raise(live, raised)
         live.output.finish()
@@ -189,7 +198,11 @@ class AttemptRunner:
             with capturing(live.output):
                 try:
                     function, call = self._call(live)
-                    verdict = verdict_on_return(function(**call))
+                    value = function(**call)
+                    if isinstance(order.target, PlanTarget):
+                        verdict = hand_over_in_thread(self.desk, order.key, live.context, value)
+                    else:
+                        verdict = verdict_on_return(value)
                 except BaseException as raised:
                     verdict = self._verdict_on_raise(live, raised)
             self._close(live, verdict)
@@ -214,6 +227,10 @@ class AttemptRunner:
         self._outlet.end(AttemptEnd(live.order.key, verdict.outcome, verdict.result_json, verdict.error))
 
 
+class ItemsGone(NonRetryable):
+    """A segment's items have been removed with the history of its run."""
+
+
 class UnknownTask(Exception):
     """The run names a task that this worker does not have; another worker of its queue may."""
 
@@ -223,7 +240,9 @@ def _runnable(task: Task) -> RunnableTask:
 
 
 def _task_of(target: HandedTarget) -> str:
-    return target.task if isinstance(target, TaskTarget) else HTTP_TASK
+    if isinstance(target, TaskTarget):
+        return target.task
+    return resolver_of(target)[0] if isinstance(target, PlanTarget) else HTTP_TASK
 
 
 def _call_of(target: HandedTarget) -> tuple[str, dict[str, Any]]:
@@ -231,5 +250,15 @@ def _call_of(target: HandedTarget) -> tuple[str, dict[str, Any]]:
     if isinstance(target, TaskTarget):
         return target.task, target.args
     if isinstance(target, SignedHttpTarget):
-        return HTTP_TASK, {**structs.asdict(target.request), "signed": target}
-    return HTTP_TASK, structs.asdict(target)
+        return HTTP_TASK, {**_request_of(target.request), "signed": target}
+    if isinstance(target, PlanTarget):
+        return resolver_of(target)
+    if isinstance(target, SegmentTarget):
+        raise ItemsGone(f"segment {target.segment_no} of run {target.run_id} is kept no more")
+    return HTTP_TASK, _request_of(target)
+
+
+def _request_of(target: HttpTarget) -> dict[str, Any]:
+    fields = structs.asdict(target)
+    del fields["fan_out"]
+    return fields

@@ -1,6 +1,6 @@
 """The tasks that Rota brings along: `rota.exec` runs a command as cron would, `rota.http` sends a request.
 
-Those of `job_tasks` execute jobs.
+Those of `job_tasks` execute jobs, those of `item_tasks` resolve the items of a fan-out.
 """
 
 import shlex
@@ -13,6 +13,7 @@ from rota.worker.app import App
 from rota.worker.attempts import HTTP_TASK
 from rota.worker.context import Context
 from rota.worker.http_request import HttpOrder, Signing, send_request
+from rota.worker.item_tasks import add_item_tasks
 from rota.worker.job_tasks import add_job_tasks
 from rota.worker.outcomes import Failure, NonRetryable
 from rota.worker.shell_command import CommandOrder, run_command
@@ -25,7 +26,7 @@ FIRE_AT_HEADER = "Rota-Fire-At"
 def builtin_app(
     *, allow_exec: bool, allow_exec_for: Sequence[str] = (), allow_targets: Sequence[str], stop_grace_seconds: float
 ) -> App:
-    """Both are always registered, so that a run of one that is not allowed says so.
+    """All are always registered, so that a run of one that is not allowed says so.
 
     Commands have the rights of the worker's own user: `allow_exec` grants them to every tenant, `allow_exec_for` to
     those that it names.
@@ -71,6 +72,7 @@ def builtin_app(
         return await send_request(order, guard, ctx.remaining_seconds)
 
     add_job_tasks(app)
+    add_item_tasks(app, guard)
     return app
 
 

@@ -27,6 +27,7 @@ from rota.worker.outlet import Outlet, end_at_once, warn
 from rota.worker.protocol import (
     Begin,
     Hello,
+    ItemsKept,
     LoadFailed,
     Ready,
     Stop,
@@ -150,6 +151,8 @@ def _obey_one(runner: AttemptRunner, message: ToExecutor) -> None:
         runner.stop(message.key, message.reason)
     elif isinstance(message, Withdraw):
         runner.withdraw(message.keys)
+    elif isinstance(message, ItemsKept):
+        runner.desk.answer(message.key, message.problem)
     else:
         raise Bug(f"an executor was told {message!r}")
 

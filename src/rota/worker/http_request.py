@@ -55,6 +55,7 @@ class HttpOrder(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     body: Any = None
     signing: Signing | None = None
+    body_bytes_max: int = BODY_BYTES_KEPT
 
 
 class TargetRefused(OSError):
@@ -132,7 +133,7 @@ async def _follow(session: aiohttp.ClientSession, order: HttpOrder, guard: Targe
         ) as answer:
             location = answer.headers.get("Location")
             if answer.status not in _REDIRECTS or location is None:
-                return await _judged(answer)
+                return await _judged(answer, order.body_bytes_max)
             order = _redirected(order, answer.status, urljoin(order.url, location))
     return Failure(f"more than {REDIRECTS_MAX} redirects", retryable=False, failure_class="config")
 
@@ -151,13 +152,13 @@ def _refused_url(url: str, guard: TargetGuard) -> str | None:
 
 def _redirected(order: HttpOrder, status: int, url: str) -> HttpOrder:
     """As browsers do it: 307 and 308 repeat the request, the others ask with GET."""
-    headers, signing = order.headers, order.signing
+    headers, signing, bytes_max = order.headers, order.signing, order.body_bytes_max
     if _origin(url) != _origin(order.url):
         headers = {name: text for name, text in headers.items() if name.lower() not in _CREDENTIALS}
         signing = None
     if status in {307, 308}:
-        return HttpOrder(url, order.method, headers, order.body, signing)
-    return HttpOrder(url, "HEAD" if order.method == "HEAD" else "GET", headers)
+        return HttpOrder(url, order.method, headers, order.body, signing, bytes_max)
+    return HttpOrder(url, "HEAD" if order.method == "HEAD" else "GET", headers, body_bytes_max=bytes_max)
 
 
 def _origin(url: str) -> str:
@@ -187,8 +188,8 @@ def _encoded(body: object) -> bytes | None:
     return body.encode() if isinstance(body, str) else msgspec.json.encode(body)
 
 
-async def _judged(answer: aiohttp.ClientResponse) -> dict[str, Any] | Failure:
-    kept, truncated = await _bounded_body(answer)
+async def _judged(answer: aiohttp.ClientResponse, bytes_max: int) -> dict[str, Any] | Failure:
+    kept, truncated = await _bounded_body(answer, bytes_max)
     if 200 <= answer.status < 300:
         return {
             "status": answer.status,
@@ -204,15 +205,15 @@ async def _judged(answer: aiohttp.ClientResponse) -> dict[str, Any] | Failure:
     )
 
 
-async def _bounded_body(answer: aiohttp.ClientResponse) -> tuple[str, bool]:
+async def _bounded_body(answer: aiohttp.ClientResponse, bytes_max: int) -> tuple[str, bool]:
     """The rest is never read: the connection is closed instead."""
     kept = bytearray()
     async for chunk in answer.content.iter_chunked(16_384):
         kept += chunk
-        if len(kept) > BODY_BYTES_KEPT:
+        if len(kept) > bytes_max:
             break
-    text = bytes(kept[:BODY_BYTES_KEPT]).decode("utf-8", "replace").replace("\0", "\ufffd")
-    return text, len(kept) > BODY_BYTES_KEPT
+    text = bytes(kept[:bytes_max]).decode("utf-8", "replace").replace("\0", "\ufffd")
+    return text, len(kept) > bytes_max
 
 
 def _retry_after_seconds(headers: Mapping[str, str]) -> float | None:

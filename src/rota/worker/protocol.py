@@ -86,7 +86,14 @@ class Withdraw(Struct, frozen=True, tag="withdraw"):
     keys: tuple[int, ...]
 
 
-ToExecutor: TypeAlias = Hello | Begin | Stop | Withdraw
+class ItemsKept(Struct, frozen=True, tag="items_kept"):
+    """The store has the items that were found last, or says why it has not."""
+
+    key: int
+    problem: str | None = None
+
+
+ToExecutor: TypeAlias = Hello | Begin | Stop | Withdraw | ItemsKept
 
 
 class Ready(Struct, frozen=True, tag="ready"):
@@ -147,7 +154,17 @@ class GroupEnded(Struct, frozen=True, tag="group_ended"):
     group_id: int
 
 
-FromExecutor: TypeAlias = Ready | LoadFailed | Begun | Withdrawn | Lines | Ended | GroupStarted | GroupEnded
+class ItemsFound(Struct, frozen=True, tag="items_found"):
+    """Canonical items of a fan-out that is being planned; answered by `ItemsKept` before the next ones are sent."""
+
+    key: int
+    items: tuple[str, ...]
+    is_last: bool
+
+
+FromExecutor: TypeAlias = (
+    Ready | LoadFailed | Begun | Withdrawn | Lines | Ended | GroupStarted | GroupEnded | ItemsFound
+)
 
 Message = TypeVar("Message")
 

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
+from rota.core.fan_out import resolver_of
 from rota.domain.policies import RetryPolicy
 from rota.domain.run import AttemptOutcome, ClaimedRun, RunError
-from rota.domain.targets import TaskTarget
+from rota.domain.targets import PlanTarget, TaskTarget
 from rota.worker.protocol import AttemptOrder, TaskFacts
 from rota.worker.session_state import NEVER, AttemptState, Session
 from rota.worker.session_words import Effect, GiveBack, Settle
@@ -89,4 +90,7 @@ def needs_own_process(claimed: ClaimedRun, facts: TaskFacts | None) -> bool:
 
 
 def facts_of(session: Session, claimed: ClaimedRun) -> TaskFacts | None:
-    return session.tasks.get(claimed.target.task) if isinstance(claimed.target, TaskTarget) else None
+    target = claimed.target
+    if isinstance(target, PlanTarget):
+        return session.tasks.get(resolver_of(target)[0])
+    return session.tasks.get(target.task) if isinstance(target, TaskTarget) else None

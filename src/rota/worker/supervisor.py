@@ -28,6 +28,7 @@ from rota.domain.worker import WorkerSpec
 from rota.worker.claiming import Claiming
 from rota.worker.executor_process import ExecutorProcess
 from rota.worker.forgotten import Hold
+from rota.worker.item_keeping import ItemKeeper
 from rota.worker.lease_keeping import LeaseKeeper
 from rota.worker.log_shipping import LogShipper
 from rota.worker.options import WorkerOptions
@@ -37,6 +38,8 @@ from rota.worker.protocol import (
     Begun,
     Ended,
     FromExecutor,
+    ItemsFound,
+    ItemsKept,
     Lines,
     LoadFailed,
     Ready,
@@ -102,6 +105,7 @@ class Incarnation:
         self._out = outgoing
         self._session = Session(options.session_limits())
         self._claiming = Claiming(self.worker_id, options.queues, ports, self._holds)
+        self._items = ItemKeeper(ports.plans, ports.clock)
         self._executors: dict[int, ExecutorProcess] = {}
         self._unwanted: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -164,6 +168,8 @@ class Incarnation:
             self._on_loaded(number, message)
         elif isinstance(message, LoadFailed):
             self._on_load_failed(message)
+        elif isinstance(message, ItemsFound):
+            self._spawn(self._keep_items(number, message))
         else:
             raise Bug(f"executor {number} said {message!r}")
 
@@ -322,6 +328,14 @@ class Incarnation:
             _log.warning("executor_stuck", executor=effect.executor, reason=reason)
         if effect.executor in self._executors:
             self._executors[effect.executor].send(Withdraw(effect.keys))
+
+    async def _keep_items(self, number: int, message: ItemsFound) -> None:
+        """Of an attempt that is over nobody keeps items; its handler has been told to stop."""
+        attempt = self._session.attempts.get(message.key)
+        if attempt is not None:
+            problem = await self._items.keep(attempt.claimed, message)
+            if number in self._executors:
+                self._executors[number].send(ItemsKept(message.key, problem))
 
     def _do_kill(self, effect: KillExecutor) -> None:
         """One that is only being started is killed when it has been."""

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from rota.ports.clock import Clock
+from rota.ports.fan_out_store import FanOutPlans
 from rota.ports.ids import Ids
 from rota.ports.rng import Rng
 from rota.ports.run_store import RunClaims
@@ -19,3 +20,4 @@ class WorkerPorts(Struct, frozen=True):
     clock: Clock
     rng: Rng
     ids: Ids
+    plans: FanOutPlans

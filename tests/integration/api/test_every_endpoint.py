@@ -17,7 +17,7 @@ from rota.domain.errors import CATALOGUE, Unavailable
 from rota.storage.postgres.driver import Connection
 from tests.integration.api.job_world import RULES, asked
 from tests.integration.api.raw_asgi import Exchange, answered
-from tests.integration.api.world import SCHEDULE, UNKNOWN_ID, World, guarded_endpoints, path_of
+from tests.integration.api.world import PLANNED_TARGET, SCHEDULE, UNKNOWN_ID, World, guarded_endpoints, path_of
 from tests.support.waiting import wait_until
 
 Prepare = Callable[[World], Awaitable[object]]
@@ -72,9 +72,15 @@ async def another_tenant(world: World) -> dict[str, str]:
     return {"tenant_id": "spare"}
 
 
+async def another_fan_out(world: World) -> dict[str, str]:
+    schedule = {**SCHEDULE, "name": "spread", "target": PLANNED_TARGET}
+    return {"schedule_id": (await world.call("POST", "/schedules", schedule)).json()["id"]}
+
+
 # What an endpoint needs beside the furnished world, to do what it is for; ids that are given stand for its own.
 PREPARED: dict[str, Prepare] = {
     "resume_schedule": posting("/schedules/{schedule_id}/pause"),
+    "preview_schedule_fan_out": another_fan_out,
     "cancel_run": another_run,
     "cancel_graph_job": another_graph_job,
     "cancel_policy_job": another_policy_job,
@@ -195,8 +201,8 @@ STORES = (
     "schedules", "run_intake", "run_reader", "run_control", "workers", "tenants", "tokens", "events", "idempotency",
     "locks", "signing_secrets", "check_ins", "retention", "calendars", "templates", "bindings",
     "evidence", "milestones",
-    "graph_jobs", "policy_jobs",
     "backfills", "flags", "bulk_operations", "dependencies",
+    "graph_jobs", "policy_jobs", "impacts",
 )  # fmt: skip
 
 

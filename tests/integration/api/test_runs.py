@@ -27,7 +27,7 @@ async def test_a_run_is_enqueued_and_its_queue_is_told(empty_world: World) -> No
     run = await enqueue(empty_world, args={"n": 1}, queue="slow", priority=3)
     assert set(run) >= RUN_KEYS
     assert (run["state"], run["queue"], run["priority"], run["attempts_count"]) == ("queued", "slow", 3, 0)
-    assert run["target"] == {"kind": "task", "task": "report", "args": {"n": 1}}
+    assert run["target"] == {"kind": "task", "task": "report", "args": {"n": 1}, "fan_out": None}
     assert (run["result"], run["error"], run["tenant_id"]) == (None, None, "acme")
     assert empty_world.wakeups.topics[-1] == "queue:slow"
     later = await enqueue(empty_world, delay_seconds=600)
@@ -37,7 +37,13 @@ async def test_a_run_is_enqueued_and_its_queue_is_told(empty_world: World) -> No
 async def test_a_target_may_stand_instead_of_a_task(empty_world: World) -> None:
     target = {"kind": "http", "url": "https://example.org/hook", "body": {"a": 1}}
     answer = await empty_world.call("POST", "/runs", {"target": target})
-    assert answer.json()["target"] == {**target, "method": "POST", "headers": {}, "signed_with": None}
+    assert answer.json()["target"] == {
+        **target,
+        "method": "POST",
+        "headers": {},
+        "signed_with": None,
+        "fan_out": None,
+    }
     for body, field in (({}, "task"), ({"task": "x", "target": target}, "task"), ({"args": {}, "task": None}, "task")):
         refused = await empty_world.call("POST", "/runs", body)
         assert [one["field"] for one in refused.json()["errors"]] == [field]

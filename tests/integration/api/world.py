@@ -17,10 +17,12 @@ from rota.api.rest.app import ENDPOINTS, create_app
 from rota.api.rest.endpoint import Endpoint
 from rota.api.rest.schedule_templates import TEMPLATE_EXAMPLE
 from rota.api.rest.wiring import ApiOptions, ApiPorts
+from rota.core.fan_out import fan_out_of
 from rota.domain.ids import RunId, TenantId, TokenId, WorkerId
-from rota.domain.run import LogLine, Settlement
+from rota.domain.run import ClaimedRun, LogLine, Settlement
 from rota.domain.tenancy import AuditEntry, Role, Tenant
 from rota.domain.worker import WorkerSpec
+from rota.ports.fan_out_store import PlanningAttempt
 from rota.services.acting import Actor
 from rota.services.tenant_verbs import TenantVerbs, TokenRequest
 from rota.storage.postgres.backfills import PostgresBackfillStore
@@ -32,6 +34,7 @@ from rota.storage.postgres.dependencies import PostgresDependencyReader
 from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.evidence import PostgresEvidenceStore
+from rota.storage.postgres.fan_outs import PostgresFanOutPlans, PostgresImpactReader
 from rota.storage.postgres.flags import PostgresFlagStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
 from rota.storage.postgres.job_work import PostgresJobEnds, PostgresJobWork
@@ -65,6 +68,13 @@ SCHEDULE: dict[str, Any] = {
     "target": {"kind": "task", "task": "report", "args": {"days": 1}},
     "labels": {"team": "billing"},
 }
+# Its run leaves an impact behind, and is done.
+PLANNED_TARGET: dict[str, Any] = {
+    "kind": "task",
+    "task": "report",
+    "args": {"n": 1},
+    "fan_out": {"selector": {"kind": "task", "task": "branches"}, "plan_only": True},
+}
 
 
 class RecordedWakeups:
@@ -93,6 +103,7 @@ class World:
     claims: PostgresRunClaims
     work: PostgresJobWork
     ends: PostgresJobEnds
+    plans: PostgresFanOutPlans
     owner_pool: Pool
     ids: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -141,6 +152,7 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         run_control=PostgresRunControl(api_pool),
         bulk_operations=PostgresBulkStore(api_pool),
         dependencies=PostgresDependencyReader(api_pool),
+        impacts=PostgresImpactReader(api_pool),
         workers=PostgresWorkerStore(service_pool),
         tenants=PostgresTenantStore(service_pool),
         tokens=PostgresTokenStore(api_pool),
@@ -167,12 +179,13 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
 async def build_world(api_pool: Pool, service_pool: Pool, owner_pool: Pool) -> World:
     wakeups = RecordedWakeups()
     ports = ports_over(api_pool, service_pool, wakeups)
-    app = create_app(ports, ApiOptions(stream_poll_seconds=0.02))
+    app = create_app(ports, ApiOptions(stream_poll_seconds=0.02, preview_wait_seconds_max=0.02))
     client = httpx.AsyncClient(transport=httpx.ASGITransport(cast("Any", app)), base_url="http://rota.test")
     tokens = await _tokens(ports)
     claims = PostgresRunClaims(service_pool)
     work, ends = PostgresJobWork(service_pool), PostgresJobEnds(service_pool)
-    return World(app, ports, wakeups, client, tokens, claims, work, ends, owner_pool)
+    plans = PostgresFanOutPlans(service_pool)
+    return World(app, ports, wakeups, client, tokens, claims, work, ends, plans, owner_pool)
 
 
 async def _tokens(ports: ApiPorts) -> dict[tuple[TenantId, Role], str]:
@@ -195,7 +208,7 @@ async def store_now(ports: ApiPorts) -> datetime:
 async def furnish(world: World) -> None:
     """Fill `acme`: a schedule, a run with an attempt and lines, a live run, a worker; each named in `world.ids`."""
     schedule = (await world.call("POST", "/schedules", SCHEDULE)).raise_for_status().json()
-    run = (await world.call("POST", "/runs", {"task": "report", "args": {"n": 1}})).raise_for_status().json()
+    run = (await world.call("POST", "/runs", {"target": PLANNED_TARGET})).raise_for_status().json()
     await execute_once(world, RunId(run["id"]))
     await world.call("POST", "/runs", {"task": "report", "delay_seconds": 3600})
     token = (await world.call("POST", "/tokens", {"name": "spare"})).raise_for_status().json()
@@ -253,6 +266,7 @@ async def execute_once(world: World, run_id: RunId, verb: str = "succeed") -> No
     spec = WorkerSpec(worker_id, "w1", ("default",), 4, ("report",), "host", 7, "0.1.0")
     await world.ports.workers.register(spec, 600.0)
     claimed = next(one for one in await world.claims.claim_batch(worker_id, ("default",), 10) if one.run_id == run_id)
+    await plan_if_it_fans_out(world, claimed)
     at = await store_now(world.ports)
     lines = [LogLine(run_id, claimed.attempt_no, seq, at, "stdout", f"line {seq}") for seq in range(2)]
     await world.claims.append_log_lines(lines, [claimed.tenant_id] * len(lines))
@@ -269,6 +283,16 @@ async def execute_once(world: World, run_id: RunId, verb: str = "succeed") -> No
     )
     (result,) = await world.claims.settle_batch([settlement])
     assert result.accepted
+
+
+async def plan_if_it_fans_out(world: World, claimed: ClaimedRun) -> None:
+    """Three items in one segment."""
+    fan_out = fan_out_of(claimed.target)
+    if fan_out is not None:
+        attempt = PlanningAttempt(claimed.tenant_id, claimed.run_id, claimed.token)
+        await world.plans.stage_items(attempt, ['"a"', '"b"', '"c"'])
+        await world.plans.cut_segments(attempt, fan_out.segment_size, 10)
+        await world.plans.launch(attempt, fan_out)
 
 
 def path_of(endpoint: Endpoint, ids: Mapping[str, str]) -> str:

@@ -24,12 +24,14 @@ from rota.domain.targets import Target, TaskTarget
 from rota.domain.tenancy import AuditEntry, Tenant
 from rota.storage.memory.wakeups import MemoryWakeups
 from rota.storage.postgres.driver import Pool
+from rota.storage.postgres.fan_outs import PostgresFanOutKeeping, PostgresFanOutPlans, PostgresImpactReader
 from rota.storage.postgres.run_claims import PostgresRunClaims
 from rota.storage.postgres.run_control import PostgresRunControl
 from rota.storage.postgres.run_intake import PostgresRunIntake
 from rota.storage.postgres.run_reading import PostgresRunReader
 from rota.storage.postgres.tenants import PostgresTenantStore
 from rota.storage.postgres.workers import PostgresWorkerStore
+from rota.worker.fan_out_claims import FanOutClaims
 from rota.worker.options import WorkerOptions
 from rota.worker.process import run_worker
 from rota.worker.worker_ports import WorkerPorts
@@ -113,10 +115,14 @@ class House:
     """What a tenant and an operator can do, and what the leader's rescue does."""
 
     def __init__(self, database: ClonedDatabase, api_pool: Pool, service_pool: Pool, directory: Path) -> None:
+        self._pool = service_pool
         self.intake = PostgresRunIntake(api_pool)
         self.reader = PostgresRunReader(api_pool)
         self.control = PostgresRunControl(api_pool)
         self.claims = PostgresRunClaims(service_pool)
+        self.plans = PostgresFanOutPlans(service_pool)
+        self.keeping = PostgresFanOutKeeping(service_pool)
+        self.impacts = PostgresImpactReader(api_pool)
         self.workers = PostgresWorkerStore(service_pool)
         self.wakeups = MemoryWakeups()
         self.clock = SystemClock()
@@ -127,7 +133,8 @@ class House:
 
     @property
     def ports(self) -> WorkerPorts:
-        return WorkerPorts(self.claims, self.workers, self.wakeups, self.clock, SystemRng(1), SystemIds())
+        claims = FanOutClaims(self.claims, self.plans)
+        return WorkerPorts(claims, self.workers, self.wakeups, self.clock, SystemRng(1), SystemIds(), self.plans)
 
     async def enqueue(self, target: str | Target, count: int = 1, **fields: Unpack[Asked]) -> list[RunId]:
         made = TaskTarget(target, fields.get("args", {})) if isinstance(target, str) else target
@@ -182,6 +189,10 @@ class House:
 
     async def lines(self, run_id: RunId) -> tuple[LogLine, ...]:
         return await self.reader.log_lines(ACME, run_id, (0, 0), 100_000)
+
+    async def staged_count(self, run_id: RunId) -> int:
+        """How many items planners have found for a run, whether or not it was planned to the end."""
+        return int(await self._pool.fetchval("SELECT count(*) FROM scheduler.impact_items WHERE run_id = $1", run_id))
 
     async def cancel(self, run_id: RunId) -> None:
         await self.control.cancel_if_live(ACME, run_id, AUDIT)

@@ -1,7 +1,7 @@
 """Pages over the memory stores: that they render what there is. How they look and work, the browser tests tell."""
 
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 from msgspec import structs
 
@@ -10,8 +10,6 @@ from rota.domain.binding import Binding, BindingKey, RecordedChange, ScheduleTem
 from rota.domain.flag import FlagChange
 from rota.domain.ids import TenantId, TokenId
 from rota.domain.tenancy import AuditEntry, Principal, Tenant
-from rota.ports.run_store import RunReader
-from rota.ports.worker_store import WorkerStore
 from rota.storage.memory.bindings import MemoryBindingStore, MemoryTemplateStore
 from rota.storage.memory.database import MemoryDatabase
 from rota.storage.memory.flags import MemoryFlagStore
@@ -28,7 +26,8 @@ async def test_bindings_are_shown_with_what_they_lack() -> None:
     database.tenants[ACME] = Tenant(ACME, "Acme", NOW, "root")
     bindings = MemoryBindingStore(database)
     schedules, flags = MemoryScheduleStore(database), MemoryFlagStore(database)
-    ports = DashboardPorts(schedules, cast("RunReader", None), cast("WorkerStore", None), bindings, flags)
+    nothing = cast("Any", None)
+    ports = DashboardPorts(schedules, nothing, nothing, bindings, flags, nothing)
     viewer = Principal(TokenId("t"), "ada", ACME, "viewer")
     assert "No binding yet" in await Pages(ports).bindings(viewer, "bindings.html")
     template = ScheduleTemplate(ACME, "daily", 1, {}, {}, "", NOW, "ada", NOW, "ada")
@@ -46,7 +45,8 @@ async def test_the_header_says_what_is_switched_off() -> None:
     database.tenants[ACME] = Tenant(ACME, "Acme", NOW, "root")
     schedules, flags = MemoryScheduleStore(database), MemoryFlagStore(database)
     bindings = MemoryBindingStore(database)
-    pages = Pages(DashboardPorts(schedules, cast("RunReader", None), cast("WorkerStore", None), bindings, flags))
+    nothing = cast("Any", None)
+    pages = Pages(DashboardPorts(schedules, nothing, nothing, bindings, flags, nothing))
     viewer, audit = Principal(TokenId("t"), "ada", ACME, "viewer"), AuditEntry("root", "switch_off", "flag", "firing")
     assert "firing is off" not in await pages.bindings(viewer, "bindings.html")
     await flags.change(ACME, "firing", FlagChange(enabled=False), audit)

@@ -11,6 +11,7 @@ from rota.adapters.system_rng import SystemRng
 from rota.domain.errors import Stale, Unavailable
 from rota.domain.ids import AttemptToken, RunId, WorkerId
 from rota.domain.run import ClaimedRun
+from rota.ports.fan_out_store import FanOutPlans
 from rota.ports.run_store import HeldRun, RunClaims
 from rota.ports.worker_store import WorkerStore
 from rota.services.resting import REST_PER_SECOND
@@ -109,6 +110,7 @@ class Desk:
             self.clock,
             SystemRng(1),
             SystemIds(),
+            cast("FanOutPlans", None),
         )
         self.claiming = Claiming(ME, ("default",), ports, self._known)
 

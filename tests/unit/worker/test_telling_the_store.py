@@ -16,6 +16,7 @@ from rota.domain.policies import RunPolicy
 from rota.domain.run import ClaimedRun, LogLine, Settlement
 from rota.domain.targets import TaskTarget
 from rota.domain.worker import Renewal, WorkerSpec
+from rota.ports.fan_out_store import FanOutPlans
 from rota.ports.run_store import RunClaims, SettleResult
 from rota.ports.worker_store import WorkerStore
 from rota.storage.memory.wakeups import MemoryWakeups
@@ -86,6 +87,7 @@ class Keeping:
             self.clock,
             SystemRng(1),
             SystemIds(),
+            cast("FanOutPlans", None),
         )
         self.keeper = LeaseKeeper(ME, OPTIONS, ports)
         self.trusted: list[float] = []

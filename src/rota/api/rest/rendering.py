@@ -14,7 +14,7 @@ _PLAIN = frozenset({str, int, float, bool, NoneType})
 
 
 def complete(value: object) -> object:
-    """`value` as plain mappings and lists, with defaults and tags."""
+    """`value` as plain mappings and lists, with defaults and tags. What is kept as it was given has no defaults."""
     if type(value) in _PLAIN:
         return value
     if isinstance(value, msgspec.Struct):
@@ -33,6 +33,8 @@ def _struct(value: msgspec.Struct) -> dict[str, object]:
     known: dict[str, object] = {} if config.tag_field is None else {config.tag_field: config.tag}
     for encoded, name in zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True):
         field = getattr(value, name)
+        if field is msgspec.UNSET:
+            continue
         known[encoded] = field if type(field) in _PLAIN else complete(field)
     return known
 

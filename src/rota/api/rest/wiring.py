@@ -14,6 +14,7 @@ from rota.ports.calendar_store import CalendarStore
 from rota.ports.check_in_store import CheckInStore
 from rota.ports.clock import Clock
 from rota.ports.dependency_store import DependencyReader
+from rota.ports.fan_out_store import ImpactReader
 from rota.ports.flag_store import FlagStore
 from rota.ports.idempotency_store import IdempotencyStore
 from rota.ports.ids import Ids
@@ -32,6 +33,7 @@ from rota.services.binding_verbs import BindingVerbs
 from rota.services.bulk_verbs import BulkVerbs
 from rota.services.calendar_verbs import CalendarVerbs
 from rota.services.check_in_verbs import CheckInVerbs
+from rota.services.fan_out_verbs import WAIT_SECONDS_MAX, FanOutVerbs
 from rota.services.flag_verbs import FlagVerbs
 from rota.services.graph_job_verbs import GraphJobVerbs
 from rota.services.job_making import JobParts
@@ -63,6 +65,7 @@ class ApiPorts(Struct, frozen=True):
     run_control: RunControl
     bulk_operations: BulkStore
     dependencies: DependencyReader
+    impacts: ImpactReader
     workers: WorkerStore
     tenants: TenantStore
     tokens: TokenStore
@@ -95,6 +98,7 @@ class ApiOptions(Struct, frozen=True):
     stream_poll_seconds: float = 0.5
     stream_heartbeat_seconds: float = 15.0
     readiness_seconds: float = 2.0
+    preview_wait_seconds_max: float = WAIT_SECONDS_MAX
 
 
 class Services(Struct, frozen=True):
@@ -106,6 +110,7 @@ class Services(Struct, frozen=True):
     previews: SchedulePreviews
     runs: RunVerbs
     bulk: BulkVerbs
+    fan_outs: FanOutVerbs
     locks: LockVerbs
     signing_secrets: SigningVerbs
     check_ins: CheckInVerbs
@@ -127,20 +132,22 @@ class Services(Struct, frozen=True):
 
 def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> Services:
     generating = MilestoneGenerating(ports.milestones, ports.wakeups)
+    runs = RunVerbs(
+        ports.schedules,
+        ports.run_intake,
+        ports.run_reader,
+        ports.run_control,
+        ports.idempotency,
+        ports.wakeups,
+    )
     return Services(
         ports,
         options,
         ScheduleVerbs(ports.schedules, ports.calendars, ports.idempotency, ports.ids, ports.wakeups, ports.clock),
         SchedulePreviews(ports.schedules, ports.calendars),
-        RunVerbs(
-            ports.schedules,
-            ports.run_intake,
-            ports.run_reader,
-            ports.run_control,
-            ports.idempotency,
-            ports.wakeups,
-        ),
+        runs,
         BulkVerbs(ports.bulk_operations, ports.run_reader, ports.idempotency, ports.ids, ports.wakeups),
+        _fan_outs(ports, options, runs),
         LockVerbs(ports.locks, ports.wakeups, ports.clock),
         SigningVerbs(ports.signing_secrets, ports.schedules, ports.ids),
         CheckInVerbs(ports.check_ins, ports.schedules, ports.ids, ports.clock),
@@ -163,3 +170,10 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
 
 def _job_parts(ports: ApiPorts) -> JobParts:
     return JobParts(ports.schedules, ports.run_control, ports.ids, ports.wakeups)
+
+
+def _fan_outs(ports: ApiPorts, options: ApiOptions, runs: RunVerbs) -> FanOutVerbs:
+    seconds_max = options.preview_wait_seconds_max
+    return FanOutVerbs(
+        runs, ports.schedules, ports.run_reader, ports.impacts, clock=ports.clock, wait_seconds_max=seconds_max
+    )

@@ -18,6 +18,7 @@ from rota.ports.ids import Ids
 from rota.storage.event_drafts import refuse_unknown_types
 from rota.storage.memory.binding_tables import BindingTables
 from rota.storage.memory.check_in_tables import CheckInTables
+from rota.storage.memory.fan_out_tables import FanOutTables
 from rota.storage.memory.job_tables import JobTables
 from rota.storage.memory.lock_tables import LockTables
 from rota.storage.memory.milestone_tables import MilestoneTables
@@ -77,6 +78,7 @@ class MemoryDatabase:
     bindings_state: BindingTables = field(default_factory=BindingTables)
     milestones_state: MilestoneTables = field(default_factory=MilestoneTables)
     jobs_state: JobTables = field(default_factory=JobTables)
+    fan_outs_state: FanOutTables = field(default_factory=FanOutTables)
     signing_state: SigningTables = field(default_factory=SigningTables)
     transactions_count: int = 0
 

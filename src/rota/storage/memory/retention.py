@@ -85,7 +85,7 @@ class MemoryRetentionStore:
 
     def _needs(self, kind: str, day: date) -> bool:
         born = (self._runs.records[run_id].created_at.date() for run_id in self._runs.live)
-        return kind in {"runs", "attempts", "log_lines", "run_dependencies"} and day in born
+        return "runs" in (kind, KINDS[kind].within) and day in born
 
     def _times(self, kind: str) -> list[datetime]:
         """Of each row the time that says which day it is of: of what hangs on a run, the run's birth."""
@@ -96,6 +96,8 @@ class MemoryRetentionStore:
                 return [self._born(run_id) for run_id in self._runs.attempts]
             case "log_lines":
                 return [self._born(line[0]) for line in self._runs.log_lines]
+            case "impact_snapshots":  # with their items and segments
+                return [self._born(run_id) for run_id in self._database.fan_outs_state.snapshots]
             case "events":
                 return [event.at for event in self._database.events]
             case "audit":
@@ -112,6 +114,11 @@ class MemoryRetentionStore:
             runs.attempts = {name: tries for name, tries in runs.attempts.items() if self._born(name).date() != day}
         elif kind == "log_lines":
             runs.log_lines = {name: line for name, line in runs.log_lines.items() if self._born(name[0]).date() != day}
+        elif kind == "impact_snapshots":
+            kept = self._database.fan_outs_state.snapshots
+            self._database.fan_outs_state.snapshots = {
+                name: known for name, known in kept.items() if self._born(name).date() != day
+            }
         elif kind == "events":
             self._database.events = [event for event in self._database.events if event.at.date() != day]
         else:

@@ -67,6 +67,8 @@ class MemoryRunClaims:
         now = self._database.now()
         found: list[LostAttempt] = []
         for live in self._runs.held():
+            if live.is_awaiting:
+                continue
             if self._is_gone(live.worker_id, now):
                 if overdue_since is None or not self._is_cleared(live.worker_id):
                     found.append(LostAttempt(self._claimed(live), live.worker_id, "lost"))
@@ -165,7 +167,7 @@ class MemoryRunClaims:
             _ENDS[verb],
             reason=reason or self._runs.records[live.run_id].reason,
             started_at=live.started_at,
-            worker_id=live.worker_id,
+            worker_id=live.holder,
             result=result,
             error=decoded,
             dead_lettered=settlement.dead_letter,
@@ -187,9 +189,7 @@ class MemoryRunClaims:
     def _record_attempt(self, live: LiveRun, settlement: Settlement, error: RunError | None, now: datetime) -> None:
         if settlement.outcome == "succeeded" or live.started_at is None:
             return
-        tried = Attempt(
-            live.run_id, live.attempts_count, live.worker_id, live.started_at, now, settlement.outcome, error
-        )
+        tried = Attempt(live.run_id, live.attempts_count, live.holder, live.started_at, now, settlement.outcome, error)
         self._runs.attempts.setdefault(live.run_id, []).append(tried)
 
     def _tell(self, live: LiveRun, event_type: str | None, reason: str) -> None:

@@ -10,7 +10,7 @@ from rota.domain.errors import not_found
 from rota.domain.ids import RunId, ScheduleId, TenantId
 from rota.domain.page import Page, PageRequest
 from rota.domain.run import Attempt, LogLine, Run
-from rota.domain.targets import TaskTarget
+from rota.domain.targets import SegmentTarget, TaskTarget
 from rota.ports.run_store import RunFilter, RunMark
 from rota.storage.memory.database import MemoryDatabase
 from rota.storage.page_cursor import cursor_refused, decode_cursor, encode_cursor, is_uuid
@@ -103,7 +103,7 @@ def matching_runs(database: MemoryDatabase, tenant_id: TenantId, where: RunFilte
 
 
 def _matches(run: Run, where: RunFilter) -> bool:
-    task = run.target.task if isinstance(run.target, TaskTarget) else None
+    task = run.target.task if isinstance(run.target, TaskTarget | SegmentTarget) else None
     return (
         (where.schedule_id is None or run.schedule_id == where.schedule_id)
         and (where.state is None or run.state == where.state)

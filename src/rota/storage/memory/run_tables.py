@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import structs
 
+from rota.core.fan_out import parent_of
 from rota.domain.dependencies import DependencyRule
 from rota.domain.ids import RunId, ScheduleId, TenantId, WorkerId
-from rota.domain.run import Attempt, LogLine, Run, RunDraft, RunState
+from rota.domain.run import AWAITING_SEGMENTS, Attempt, LogLine, Run, RunDraft, RunState
 from rota.domain.worker import WorkerSpec, WorkerState
 from rota.ports.run_ends import RunEnd
 
@@ -52,6 +53,15 @@ class LiveRun:
     @property
     def claim_order(self) -> tuple[int, datetime, str]:
         return -self.priority, self.due_at, self.run_id
+
+    @property
+    def is_awaiting(self) -> bool:
+        """Whether it waits for its segments."""
+        return self.worker_id == AWAITING_SEGMENTS
+
+    @property
+    def holder(self) -> WorkerId | None:
+        return None if self.is_awaiting else self.worker_id
 
     def is_overdue(self, since: datetime | None, until: datetime) -> bool:
         """Whether its deadline is after `since`, and not after `until`."""
@@ -162,7 +172,7 @@ class RunTables:
             due_at=record.due_at if live.due_at == NEVER else live.due_at,
             attempts_count=live.attempts_count,
             started_at=live.started_at,
-            worker_id=live.worker_id,
+            worker_id=live.holder,
             cancel_requested_at=live.cancel_requested_at,
         )
 
@@ -200,4 +210,5 @@ def _record(run_id: RunId, draft: RunDraft, now: datetime, *, skipped: bool) -> 
         retry_of=draft.retry_of,
         idempotency_key=draft.idempotency_key,
         created_by=draft.created_by,
+        parent_id=parent_of(draft.target),
     )

@@ -10,9 +10,10 @@ from typing import TypeVar
 
 import msgspec
 
+from rota.core.fan_out import parent_of
 from rota.domain.ids import AttemptToken, RunId, ScheduleId, TenantId, TriggerId, WorkerId
 from rota.domain.policies import RunPolicy
-from rota.domain.run import ClaimedRun, Run, RunDraft, RunError
+from rota.domain.run import AWAITING_SEGMENTS, ClaimedRun, Run, RunDraft, RunError
 from rota.domain.targets import Target
 from rota.storage.postgres.driver import Row
 from rota.storage.postgres.unstorable_text import unstorable_text
@@ -73,6 +74,7 @@ def uniform(column: list[Value]) -> list[Value]:
 
 def run_of_row(row: Row) -> Run:
     """A row of `scheduler.run_records`."""
+    target = msgspec.convert(row["target"], Target)
     return Run(
         id=RunId(row["id"]),
         tenant_id=TenantId(row["tenant_id"]),
@@ -82,7 +84,7 @@ def run_of_row(row: Row) -> Run:
         created_at=row["created_at"],
         queue=row["queue"],
         priority=row["priority"],
-        target=msgspec.convert(row["target"], Target),
+        target=target,
         policy=msgspec.convert(row["policy"], RunPolicy),
         attempts_count=row["attempts_count"],
         schedule_id=optional_schedule(row["schedule_id"]),
@@ -99,6 +101,7 @@ def run_of_row(row: Row) -> Run:
         retry_of=None if row["retry_of"] is None else RunId(row["retry_of"]),
         idempotency_key=row["idempotency_key"],
         created_by=row["created_by"],
+        parent_id=parent_of(target),
     )
 
 
@@ -151,7 +154,8 @@ def optional_schedule(text: str | None) -> ScheduleId | None:
 
 
 def optional_worker(text: str | None) -> WorkerId | None:
-    return None if text is None else WorkerId(text)
+    """None, too, where the run waits for its segments: nobody holds it."""
+    return None if text is None or text == AWAITING_SEGMENTS else WorkerId(text)
 
 
 def optional_error(value: object) -> RunError | None:

@@ -1,4 +1,5 @@
 -- Attempts whose worker is gone, or which are past their deadline: visits each worker that holds anything, by the index.
+-- Runs that wait for their segments are held by nobody who could be gone: that id is passed over.
 -- service: the leader rescues the runs of all tenants.
 WITH RECURSIVE holders AS (
     (SELECT l.worker_id FROM scheduler.live_runs l WHERE l.state = 'running' ORDER BY l.worker_id LIMIT 1)
@@ -21,6 +22,7 @@ WITH RECURSIVE holders AS (
       FROM holders h
      CROSS JOIN clock c
      WHERE h.worker_id IS NOT NULL
+       AND h.worker_id <> 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 )
 SELECT l.run_id::text AS run_id, l.tenant_id, l.attempt_token, l.attempts_count, l.losses_count, l.queue, l.started_at AS claimed_at,
        j.worker_id::text AS worker_id, j.gone, r.schedule_id::text AS schedule_id, r.fire_at, r.target, r.policy
