@@ -48,7 +48,7 @@ _DELETE_MARKER = query("milestones/delete_marker")
 _LOOK_NEXT = query("milestone_duties/look_next")
 _COUNT_FAILING = query("milestone_duties/count_failing")
 _LIST_DUE = query("milestone_duties/list_due")
-_POSTPONE = query("milestone_duties/postpone")
+_POSTPONE_IF_DUE = query("milestone_duties/postpone_if_due")
 _WALK_NEXT = query("milestone_duties/walk_next")
 
 _TARGET: msgspec.json.Decoder[Target] = msgspec.json.Decoder(Target)
@@ -121,7 +121,9 @@ class PostgresMilestoneDuties:
         return tuple(DueMilestone(TenantId(row["tenant_id"]), row["name"], row["subject"]) for row in rows)
 
     async def postpone(self, due: DueMilestone, seconds: float) -> None:
-        await self._statements.fetch("postponing a milestone", _POSTPONE, due.tenant_id, due.name, due.subject, seconds)
+        await self._statements.fetch(
+            "postponing a milestone", _POSTPONE_IF_DUE, due.tenant_id, due.name, due.subject, seconds
+        )
 
     async def walk(self, subjects_max: int) -> int | None:
         row = await self._statements.fetch_one("planning milestones", _WALK_NEXT, subjects_max)
