@@ -43,7 +43,7 @@ class RunPolicy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     serial: bool = False
 
 
-class Policies(Struct, frozen=True, forbid_unknown_fields=True):
+class Policies(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A schedule's policies. Misfire means late by more than the grace.
 
     `catch_up_max` and `catch_up_window_seconds` bound `fire_all`; `queue` and `priority` (0 to 9, 9 first) order runs.
