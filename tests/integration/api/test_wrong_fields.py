@@ -14,7 +14,7 @@ from rota.api.rest.runs_wire import RunRequest
 from rota.domain.policies import Policies, RetryPolicy, RunPolicy
 from rota.domain.schedule import ScheduleDraft
 from rota.domain.targets import HttpTarget, SegmentTarget, Target, TaskTarget
-from rota.domain.triggers import AtTrigger, Calendar, CronTrigger, IntervalTrigger, Trigger
+from rota.domain.triggers import AtTrigger, Calendar, CronTrigger, IntervalTrigger, MilestoneTrigger, Trigger
 from tests.integration.api.world import SCHEDULE, World
 
 NAIVE = "2026-03-29T02:30:00"
@@ -51,6 +51,14 @@ WRONG: dict[type[Struct], dict[str, list[object]]] = {
     },
     IntervalTrigger: {"every_seconds": [0, -1, 1e300, "1h", None], **LIMITS},
     AtTrigger: {"at": [NAIVE, "0001-01-01T00:00:00Z", "noon", None], **LIMITS},
+    MilestoneTrigger: {
+        "name": ["", " padded", 5, None],
+        "evidence": ["", " padded", 5],
+        "age_seconds": [-1, "a day", 1e300],
+        "window_seconds": [-1, "a day", 1e300],
+        "on_missed": ["panic"],
+        **LIMITS,
+    },
     Calendar: {
         "exclude_dates": [["2026-02-30"], "2026-01-01"],
         "exclude_annual": [["13-45"], ["xmas"], "12-25"],
@@ -118,6 +126,7 @@ TRIGGERS: dict[type[Struct], dict[str, Any]] = {
     CronTrigger: {"kind": "cron", "expression": "0 2 * * *"},
     IntervalTrigger: {"kind": "interval", "every_seconds": 60},
     AtTrigger: {"kind": "at", "at": "2099-01-01T00:00:00Z"},
+    MilestoneTrigger: {"kind": "milestone", "name": "AUTO_12H"},
 }
 TARGETS: dict[type[Struct], dict[str, Any]] = {
     TaskTarget: {"kind": "task", "task": "report"},
