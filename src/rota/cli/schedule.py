@@ -143,7 +143,7 @@ def backfill_schedule(
     session.printer.item(session.client.call("POST", f"/schedules/{found['id']}/backfill", body=body).body)
 
 
-@schedules.command("preview-items")
+@schedules.command("items")
 @with_session
 def preview_items(
     session: Session,
