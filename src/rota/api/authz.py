@@ -37,6 +37,7 @@ Resource: TypeAlias = Literal[
     "openapi",
     "metrics",
     "retention",
+    "limits",
 ]
 Verb: TypeAlias = Literal[
     "read",
@@ -145,6 +146,9 @@ LEAST_ROLE: dict[Access, Role] = {
     Access("workers", "read"): "platform_admin",
     Access("platform_events", "read"): "platform_admin",
     Access("metrics", "read"): "platform_admin",
+    Access("limits", "read"): "platform_admin",
+    Access("limits", "change"): "platform_admin",
+    Access("limits", "delete"): "platform_admin",
     Access("retention", "read"): "platform_admin",
     Access("retention", "change"): "platform_admin",
     Access("retention", "apply"): "platform_admin",

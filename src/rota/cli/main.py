@@ -19,6 +19,7 @@ from rota.cli.event import events
 from rota.cli.flag import flags
 from rota.cli.importing import imports
 from rota.cli.jobs import graphs, policies
+from rota.cli.limit import limits
 from rota.cli.lock import locks
 from rota.cli.logs import show_logs
 from rota.cli.manifest import apply_manifest, diff_manifest
@@ -57,6 +58,7 @@ for _name, _group in {
     "flag": flags,
     "lock": locks,
     "tenant": tenants,
+    "limit": limits,
     "token": tokens,
     "signing-secret": signing_secrets,
     "check-in": check_ins,

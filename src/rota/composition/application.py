@@ -60,6 +60,7 @@ def build_application(
         signing_secrets=stores.signing_secrets,
         check_ins=stores.check_ins,
         retention=stores.retention,
+        limits=stores.limits,
         calendars=stores.calendars,
         templates=stores.templates,
         bindings=stores.bindings,

@@ -16,6 +16,7 @@ from rota.storage.postgres.flags import PostgresFlagStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
 from rota.storage.postgres.job_work import PostgresJobEnds
 from rota.storage.postgres.jobs import PostgresGraphJobStore, PostgresPolicyJobStore
+from rota.storage.postgres.limits import PostgresLimitStore
 from rota.storage.postgres.locks import PostgresLockStore
 from rota.storage.postgres.milestones import PostgresMilestoneDuties, PostgresMilestoneStore
 from rota.storage.postgres.partitions import PostgresPartitions
@@ -67,6 +68,7 @@ class ServerStores(Struct, frozen=True):
     flags: PostgresFlagStore
     partitions: PostgresPartitions
     retention: PostgresRetentionStore
+    limits: PostgresLimitStore
 
 
 def server_stores(pools: ServerPools) -> ServerStores:
@@ -105,4 +107,5 @@ def server_stores(pools: ServerPools) -> ServerStores:
         flags=PostgresFlagStore(api, service),
         partitions=PostgresPartitions(service, pooled_by_transaction=pooled),
         retention=PostgresRetentionStore(service, pooled_by_transaction=pooled),
+        limits=PostgresLimitStore(service),
     )

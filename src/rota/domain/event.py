@@ -51,6 +51,8 @@ EVENT_TYPES: dict[str, str] = {
     "HistoryDropped": "a day of history was dropped, which was older than what is kept",
     "LockLost": "the time or session of a lock's holder ended unreleased, and the lock was taken anew",
     "LockBroken": "an administrator ended the hold of a lock",
+    "LimitSet": "a limit of a queue or tenant was set or changed",
+    "LimitRemoved": "a limit of a queue or tenant was removed",
     "TenantCreated": "a tenant was created",
     "TenantRevoked": "a tenant was closed",
     "TenantWeighed": "a tenant's share of what workers pick up was changed",

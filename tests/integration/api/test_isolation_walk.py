@@ -79,7 +79,7 @@ async def test_anothers_object_answers_exactly_as_one_that_does_not_exist(world:
         assert foreign.status == missing.status, (method, template, foreign.body)
         told = {name: value for name, value in foreign.json().items() if name not in NOT_COMPARED}
         assert told == {name: value for name, value in missing.json().items() if name not in NOT_COMPARED}
-        expected = {"tenant_id": "TENANT_FORBIDDEN", "worker_id": "ROLE_FORBIDDEN"}
+        expected = {"tenant_id": "TENANT_FORBIDDEN", "worker_id": "ROLE_FORBIDDEN", "queue_name": "ROLE_FORBIDDEN"}
         code = next((code for name, code in expected.items() if f"{{{name}}}" in template), "NOT_FOUND")
         assert told["code"] == code, (method, template, told)
         assert not [value for value in world.ids.values() if value in str(told)], (method, template, told)

@@ -39,6 +39,7 @@ from rota.storage.postgres.flags import PostgresFlagStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
 from rota.storage.postgres.job_work import PostgresJobEnds, PostgresJobWork
 from rota.storage.postgres.jobs import PostgresGraphJobStore, PostgresPolicyJobStore
+from rota.storage.postgres.limits import PostgresLimitStore
 from rota.storage.postgres.locks import PostgresLockStore
 from rota.storage.postgres.milestones import PostgresMilestoneStore
 from rota.storage.postgres.retention import PostgresRetentionStore
@@ -162,6 +163,7 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         signing_secrets=PostgresSigningSecretStore(api_pool),
         check_ins=PostgresCheckInStore(api_pool),
         retention=PostgresRetentionStore(service_pool),
+        limits=PostgresLimitStore(service_pool),
         calendars=PostgresCalendarStore(api_pool),
         templates=PostgresTemplateStore(api_pool),
         bindings=PostgresBindingStore(api_pool),
@@ -227,10 +229,14 @@ async def furnish(world: World) -> None:
     backfill = (await world.call("POST", f"/schedules/{schedule['id']}/backfill", past)).raise_for_status().json()
     nothing = {"verb": "retry", "filter": {"queue": "none"}, "dry_run": False, "expected_count": 0}
     bulk = (await world.call("POST", "/runs/bulk", nothing)).raise_for_status().json()
+    for owner in ("queues/slow-queue", "tenants/acme"):
+        limit = {"concurrency_max": 5}
+        (await world.call("PUT", f"/limits/{owner}", limit, role="platform_admin")).raise_for_status()
     world.ids |= {
         "bulk_id": bulk["operation"]["id"],
         "flag_name": "firing",
         "backfill_id": backfill["backfill"]["id"],
+        "queue_name": "slow-queue",
         "calendar_name": "holidays-of-acme",
         "schedule_id": schedule["id"],
         "run_id": run["id"],

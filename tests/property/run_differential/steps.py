@@ -9,6 +9,7 @@ from msgspec import structs
 
 from rota.core.run_identity import idempotency_key
 from rota.domain.ids import AttemptToken, Epoch, ScheduleId, WorkerId
+from rota.domain.limit import Limit, LimitKind
 from rota.domain.policies import RunPolicy
 from rota.domain.run import LogLine, Settlement
 from rota.domain.worker import WorkerSpec
@@ -234,6 +235,31 @@ def release_lease(_: Worlds, dice: Dice) -> Act:
     return act
 
 
+LIMITED: tuple[tuple[LimitKind, str], ...] = (("queue", "a"), ("queue", "b"), ("tenant", "acme"))
+
+
+def set_limit(_: Worlds, dice: Dice) -> Act:
+    """Of a queue or the tenant; none is ever that tight that nothing moves."""
+    kind, name = dice.choice(LIMITED)
+    most, rate = dice.randint(2, 6), dice.choice((None, None, 3.0)) if kind == "queue" else None
+    limit = Limit(kind, name, START, "root", most, rate, None if rate is None else 4)
+
+    async def act(world: World) -> Any:
+        return await world.stores.limits.put(limit, AUDIT)
+
+    return act
+
+
+def remove_limit(_: Worlds, dice: Dice) -> Act:
+    kind, name = dice.choice(LIMITED)
+
+    async def act(world: World) -> Any:
+        state = await world.stores.limits.get(kind, name)
+        return state, await world.stores.limits.remove(kind, name, AUDIT)
+
+    return act
+
+
 def look(_: Worlds, __: Dice) -> Act:
     return lambda world: world.stores.firing.look(1)
 
@@ -258,4 +284,6 @@ STEPS: dict[Step, int] = {
     renew_lease: 2,
     release_lease: 1,
     look: 1,
+    set_limit: 1,
+    remove_limit: 2,
 }

@@ -22,7 +22,17 @@ BULK_BODY_BYTES_MAX = 16 * 1_048_576
 
 # Path parameters that are names within the acting tenant, not ids that the store gave out.
 NAMED_BY_TENANT = frozenset(
-    {"flag_name", "calendar_name", "lock_name", "template_name", "milestone", "kind", "subject", "policy_id"}
+    {
+        "flag_name",
+        "calendar_name",
+        "lock_name",
+        "template_name",
+        "milestone",
+        "kind",
+        "subject",
+        "policy_id",
+        "queue_name",
+    }
 )
 
 BodyT = TypeVar("BodyT")

@@ -19,6 +19,7 @@ from rota.ports.flag_store import FlagStore
 from rota.ports.idempotency_store import IdempotencyStore
 from rota.ports.ids import Ids
 from rota.ports.job_store import GraphJobStore, PolicyJobStore
+from rota.ports.limit_store import LimitStore
 from rota.ports.lock_store import LockStore
 from rota.ports.milestone_store import EvidenceStore, MilestoneStore
 from rota.ports.retention_store import RetentionStore
@@ -37,6 +38,7 @@ from rota.services.fan_out_verbs import WAIT_SECONDS_MAX, FanOutVerbs
 from rota.services.flag_verbs import FlagVerbs
 from rota.services.graph_job_verbs import GraphJobVerbs
 from rota.services.job_making import JobParts
+from rota.services.limit_verbs import LimitVerbs
 from rota.services.lock_verbs import LockVerbs
 from rota.services.milestone_generating import MilestoneGenerating
 from rota.services.milestone_ticks import MilestoneTicks
@@ -77,6 +79,7 @@ class ApiPorts(Struct, frozen=True):
     graph_jobs: GraphJobStore
     policy_jobs: PolicyJobStore
     retention: RetentionStore
+    limits: LimitStore
     calendars: CalendarStore
     templates: TemplateStore
     bindings: BindingStore
@@ -117,6 +120,7 @@ class Services(Struct, frozen=True):
     graph_jobs: GraphJobVerbs
     policy_jobs: PolicyJobVerbs
     retention: Retention
+    limits: LimitVerbs
     calendars: CalendarVerbs
     bindings: BindingVerbs
     evidence: EvidenceVerbs
@@ -154,6 +158,7 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
         GraphJobVerbs(ports.graph_jobs, _job_parts(ports)),
         PolicyJobVerbs(ports.policy_jobs, ports.graph_jobs, _job_parts(ports)),
         Retention(ports.retention, ports.clock),
+        LimitVerbs(ports.limits, ports.tenants, ports.schedules),
         CalendarVerbs(ports.calendars, ports.wakeups),
         BindingVerbs(ports.templates, ports.bindings, ports.schedules, ports.calendars, ports.ids, ports.wakeups),
         EvidenceVerbs(ports.evidence, ports.schedules, ports.wakeups),

@@ -20,6 +20,7 @@ from rota.storage.memory.binding_tables import BindingTables
 from rota.storage.memory.check_in_tables import CheckInTables
 from rota.storage.memory.fan_out_tables import FanOutTables
 from rota.storage.memory.job_tables import JobTables
+from rota.storage.memory.limit_tables import LimitTables
 from rota.storage.memory.lock_tables import LockTables
 from rota.storage.memory.milestone_tables import MilestoneTables
 from rota.storage.memory.run_tables import RunTables
@@ -73,6 +74,7 @@ class MemoryDatabase:
     events: list[StoredEvent] = field(default_factory=list[StoredEvent])
     audit: list[StoredAudit] = field(default_factory=list[StoredAudit])
     runs_state: RunTables = field(default_factory=RunTables)
+    limits_state: LimitTables = field(default_factory=LimitTables)
     locks_state: LockTables = field(default_factory=LockTables)
     check_ins_state: CheckInTables = field(default_factory=CheckInTables)
     bindings_state: BindingTables = field(default_factory=BindingTables)

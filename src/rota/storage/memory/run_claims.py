@@ -12,6 +12,7 @@ from rota.domain.ids import AttemptToken, TenantId, WorkerId
 from rota.domain.run import Attempt, ClaimedRun, LogLine, RunError, RunState, Settlement
 from rota.ports.run_store import HeldRun, LostAttempt, SettleResult
 from rota.storage.memory.database import MemoryDatabase
+from rota.storage.memory.limits import Rooms
 from rota.storage.memory.run_tables import LiveRun
 from rota.storage.storable_text import storable_json, storable_text
 
@@ -41,6 +42,7 @@ class MemoryRunClaims:
         ]
         taken = self._in_share(sorted(due, key=lambda live: live.claim_order), tuple(queues), limit)
         for live in taken:
+            live.is_limited = bool(Rooms(self._database).limits_of(live))
             live.state, live.worker_id, live.started_at = "running", worker_id, now
             live.token = ((live.token >> 32) + 1) << 32 | int(worker_id[-8:], 16)
             live.attempts_count += 1
@@ -89,7 +91,7 @@ class MemoryRunClaims:
         Of a schedule's serial runs it is one, and none beside one that is running.
         """
         share, turns = self._shares.setdefault(queues, FairShare()), self._runs.taken_turns()
-        taken: list[LiveRun] = []
+        taken, rooms = list[LiveRun](), Rooms(self._database)
         for tenant in self._database.tenants.values():
             share.weigh(tenant.id, tenant.weight)
         waiting = list(due)
@@ -98,17 +100,19 @@ class MemoryRunClaims:
             tenant_id = share.order(list(dict.fromkeys(first)))[0]
             live = next(each for each in waiting if each.tenant_id == tenant_id)
             waiting.remove(live)
-            if not (live.is_serial and live.schedule_id in turns):
+            if not (live.is_serial and live.schedule_id in turns) and rooms.has_room(live, taken):
                 taken.append(live)
                 share.charge([(tenant_id, 1)])
                 if live.is_serial:
                     turns.add(live.schedule_id)
+        rooms.spend(taken, self._database.now())
         return sorted(taken, key=lambda live: live.claim_order)
 
     def _settled(self, settlement: Settlement) -> SettleResult:
         live = self._held(settlement.run_id, settlement.token)
         if live is None:
             return SettleResult(settlement.run_id, accepted=False)
+        limited = {live.queue} if live.is_limited else set[str]()
         self._settle(live, settlement)
         now = self._database.now()
         startable = {
@@ -117,7 +121,7 @@ class MemoryRunClaims:
             if live.is_serial and other.is_serial and other.schedule_id == live.schedule_id
             if other.state == "queued" and other.due_at <= now
         }
-        return SettleResult(settlement.run_id, accepted=True, startable_queues=tuple(sorted(startable)))
+        return SettleResult(settlement.run_id, accepted=True, startable_queues=tuple(sorted(startable | limited)))
 
     def _claimed(self, live: LiveRun) -> ClaimedRun:
         record = self._runs.records[live.run_id]

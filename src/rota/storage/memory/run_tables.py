@@ -48,6 +48,7 @@ class LiveRun:
     hard_deadline_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     is_serial: bool = False
+    is_limited: bool = False
     followers: tuple[str, ...] = ()
 
     @property

@@ -62,7 +62,10 @@ class LookPlan(NamedTuple):
 
 
 class LaneSeen(NamedTuple):
-    """One lane of a look, in the order of visits: what it might give, and what it gave (serial runs are counted)."""
+    """One lane of a look, in the order of visits: what it might give, and what it gave (serial runs are counted).
+
+    A quota of -1: a limit leaves no room for any of it.
+    """
 
     lane: Lane
     weight: int
@@ -80,7 +83,7 @@ class Look(NamedTuple):
     lanes: Sequence[LaneSeen]
     found_count: int
     woken_count: int
-    met_serial: bool
+    is_partial: bool
     last: dict[Lane, Floor]
 
     @property
@@ -157,21 +160,23 @@ class LaneLooks:
     def note(self, look: Look) -> bool:
         """Takes what a look has seen, and tells whether another one may find more at once.
 
-        What it left alone because it was serial stays where it is: then it tells nothing of where others are to begin.
+        What a partial look left alone, because it was serial or for a limit, stays where it is: such a look tells
+        nothing of where others are to begin.
         """
         for seen in look.lanes:
             self.share.weigh(seen.lane[1], seen.weight)
-        if not look.met_serial:
+        if not look.is_partial:
             self.share.charge([(seen.lane[1], seen.picked_count) for seen in look.lanes])
             self._note_floors(look)
-        is_partial = look.found_count >= FOUND_PER_LOOK_MAX or self._walked_to is not None
+        is_cut = look.found_count >= FOUND_PER_LOOK_MAX or self._walked_to is not None
+        has_given_up = any(seen.quota < 0 and seen.lane in self._known for seen in look.lanes)
         self._note_lanes(look)
         self._note_place(look)
-        if look.met_serial or look.is_filled:
-            return look.met_serial and is_partial
+        if look.is_partial or look.is_filled:
+            return look.is_partial and (is_cut or has_given_up)
         has_filled = any(0 < seen.quota <= seen.picked_count for seen in look.lanes)
         has_left_out = any(seen.quota == 0 for seen in look.lanes)
-        return has_filled or has_left_out or is_partial or look.woken_count > 0
+        return has_filled or has_left_out or is_cut or look.woken_count > 0
 
     def _lanes_in_order(self, limit: int) -> list[tuple[Lane, int | None]]:
         """Each with its quota; those that had nothing get one by weight, as those that come anew."""
@@ -190,6 +195,10 @@ class LaneLooks:
         """Remembers lanes that may have more; where looks are dear, also those that have not, for their floors."""
         is_lean = self._full_again_at is not None
         for place, seen in enumerate(look.lanes):
+            if seen.quota < 0:
+                self._known.pop(seen.lane, None)
+                self._idle.discard(seen.lane)
+                continue
             self._known.setdefault(seen.lane, None)
             if place >= look.visited_count:
                 continue
@@ -212,7 +221,7 @@ class LaneLooks:
             return
         if self._is_walking and self._walked_to is None and not is_cut:
             self._is_walking = False
-        self._is_walking = self._is_walking or len(self._known) > KNOWN_MAX
+        self._is_walking = self._is_walking or is_cut or len(self._known) > KNOWN_MAX
         if not self._is_walking:
             return
         self._known = {}

@@ -166,10 +166,19 @@ class PostgresRunClaims:
             return True
         seen = _lanes_seen(head)
         last: dict[Lane, Floor] = {(row["priority"], row["tenant_id"]): (row["due_at"], row["run_id"]) for row in found}
-        counts = (head["entries_count"], seen, head["found_count"], head["woken_count"], bool(head["met_serial"]))
+        counts = (
+            head["entries_count"],
+            seen,
+            head["found_count"],
+            head["woken_count"],
+            bool(head["met_serial"] or head["met_limit"]),
+        )
         has_more = looks.note(Look(head["claimed_at"], head["is_full"], limit, *counts, last))
-        if head["met_serial"]:
+        if head["met_serial"] or head["met_limit"]:
             looks.share.charge(_counts_of(claiming.claimed[-len(found) :] if found else ()))
+        if head["met_limit"] and found:
+            has_more = True
+        if head["met_serial"]:
             await self._look_past_turns(claiming, [each.lane for each in seen])
         if head["are_early"] is not None and any(head["are_early"]):
             early = [each.lane for each, is_early in zip(seen, head["are_early"], strict=True) if is_early]
@@ -264,6 +273,7 @@ class PostgresRunClaims:
         startable = _Startable()
         for run_id, turn in zip(row["serial_ids"], row["turns"], strict=True):
             startable.end_turn(run_id, turn)
+        startable.limited_queues.update(zip(row["limited_ids"], row["limited_queues"], strict=True))
         for turn, queue in zip(row["freed_turns"], row["freed_queues"], strict=True):
             startable.add_queue(turn, queue)
         return tuple([SettleResult(s.run_id, s.run_id in accepted, startable.queues(s.run_id)) for s in settlements])
@@ -275,8 +285,11 @@ class PostgresRunClaims:
         for row in rows:
             if row["n"] is None:
                 startable.add_queue(row["turn"], row["queue"])
-            elif row["turn"] is not None:
+                continue
+            if row["turn"] is not None:
                 startable.end_turn(row["n"], row["turn"])
+            if row["queue"] is not None:
+                startable.limited_queues[row["n"]] = row["queue"]
         return {row["n"] for row in rows if row["n"] is not None}, startable
 
 
@@ -331,6 +344,8 @@ class _Startable:
     """The queues in which a run may have the turn that a settlement, named by its number or its run, has ended."""
 
     def __init__(self) -> None:
+        # Where a run has ended under a limit, another may begin.
+        self.limited_queues: dict[int | str, str] = {}
         self._turns: dict[int | str, str] = {}
         self._queues: dict[str, list[str]] = {}
 
@@ -341,9 +356,10 @@ class _Startable:
         self._queues.setdefault(turn, []).append(queue)
 
     def queues(self, settlement: int | str) -> tuple[str, ...]:
-        if settlement not in self._turns:
-            return ()
-        return tuple(sorted(self._queues.get(self._turns[settlement], ())))
+        freed = self._queues.get(self._turns[settlement], ()) if settlement in self._turns else ()
+        if settlement in self.limited_queues:
+            return tuple(sorted({*freed, self.limited_queues[settlement]}))
+        return tuple(sorted(freed))
 
 
 def _place_of(row: Row) -> tuple[int, datetime, str]:

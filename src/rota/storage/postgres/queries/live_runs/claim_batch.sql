@@ -5,6 +5,7 @@
 -- The worker's row is locked before the clock is read (law 4); no row at all means that its lease has ended.
 -- $2 and $5 to $7 are the lanes, each one tenant's runs of one priority in one queue, with a quota. They are drained in order,
 -- and the outer limit stops at the last row needed.
+-- Where a limit concerns them it locks it before it looks what has room, and claims no more (room_of).
 -- Of the serial runs of a schedule, the first takes its free turn. Behind a turn that is taken, up to $4 are parked, so that
 -- no later claim looks at them. A turn that somebody holds this instant, or that was never opened, is left for the next look.
 WITH holder AS MATERIALIZED (
@@ -19,7 +20,12 @@ WITH holder AS MATERIALIZED (
     SELECT j.now, j.state, ('x' || right($1::uuid::text, 8))::bit(32)::bigint AS token_mark
       FROM judged j
      WHERE j.lease_expires_at > j.now
-), picked AS MATERIALIZED (
+), rooms AS MATERIALIZED (
+    SELECT r.kind, r.name, r.room
+      FROM term t
+     CROSS JOIN LATERAL scheduler.room_of($2::text[], $6::text[], true) AS r
+     WHERE t.state = 'active'
+), met AS MATERIALIZED (
     SELECT run.*, lane.n, lane.quota
       FROM (SELECT *
               FROM unnest($2::text[], $5::smallint[], $6::text[], $7::integer[])
@@ -27,7 +33,7 @@ WITH holder AS MATERIALIZED (
              WHERE g.quota > 0
              ORDER BY g.priority DESC, g.n) AS lane
      CROSS JOIN LATERAL (
-           SELECT l.ctid AS place, l.run_id, l.tenant_id, l.schedule_id, l.priority, l.due_at, l.is_serial
+           SELECT l.ctid AS place, l.run_id, l.tenant_id, l.queue, l.schedule_id, l.priority, l.due_at, l.is_serial
              FROM scheduler.live_runs l
             WHERE l.state = 'queued'
               AND l.queue = lane.queue
@@ -40,6 +46,18 @@ WITH holder AS MATERIALIZED (
             LIMIT lane.quota
               FOR UPDATE SKIP LOCKED) AS run
      LIMIT $3
+), picked AS MATERIALIZED (
+    SELECT m.* FROM met m WHERE NOT EXISTS (SELECT FROM rooms)
+     UNION ALL
+    SELECT m.place, m.run_id, m.tenant_id, m.queue, m.schedule_id, m.priority, m.due_at, m.is_serial, m.n, m.quota
+      FROM (SELECT o.*, row_number() OVER (PARTITION BY o.tenant_id ORDER BY o.nth) AS place_in_tenant,
+                   row_number() OVER (PARTITION BY o.queue ORDER BY o.nth) AS place_in_queue
+              FROM (SELECT m.*, row_number() OVER (ORDER BY m.priority DESC, m.due_at, m.run_id) AS nth FROM met m) AS o) AS m
+      LEFT JOIN rooms r ON r.kind = 'tenant' AND r.name = m.tenant_id
+      LEFT JOIN rooms q ON q.kind = 'queue' AND q.name = m.queue
+     WHERE EXISTS (SELECT FROM rooms)
+       AND (r.room IS NULL OR m.place_in_tenant <= r.room)
+       AND (q.room IS NULL OR m.place_in_queue <= q.room)
 ), outlook AS MATERIALIZED (
     SELECT (SELECT count(*) FROM picked) AS picked_count,
            EXISTS (SELECT FROM picked p GROUP BY p.n, p.quota HAVING count(*) >= p.quota) AS has_filled
@@ -68,7 +86,11 @@ WITH holder AS MATERIALIZED (
            attempt_token = ((l.attempt_token >> 32) + 1) << 32 | t.token_mark,
            attempts_count = l.attempts_count + 1,
            started_at = t.now,
-           hard_deadline_at = t.now + make_interval(secs => l.timeout_seconds)
+           hard_deadline_at = t.now + make_interval(secs => l.timeout_seconds),
+           is_limited = (SELECT count(*) > 0 FROM rooms)
+                        AND EXISTS (SELECT FROM rooms r
+                                     WHERE (r.kind = 'queue' AND r.name = l.queue)
+                                        OR (r.kind = 'tenant' AND r.name = l.tenant_id))
       FROM term t
      WHERE l.ctid = ANY (ARRAY(SELECT p.place FROM picked p WHERE NOT p.is_serial
                                UNION ALL
@@ -76,6 +98,13 @@ WITH holder AS MATERIALIZED (
        AND l.state = 'queued'
     RETURNING l.run_id, l.tenant_id, l.attempt_token, l.attempts_count, l.losses_count, l.queue, l.priority, l.due_at,
               l.schedule_id, l.is_serial
+), spent AS MATERIALIZED (
+    SELECT count(*)
+      FROM (SELECT c.queue, count(*)::integer AS begun
+              FROM claimed c
+             WHERE EXISTS (SELECT FROM rooms r WHERE r.kind = 'queue')
+             GROUP BY c.queue) AS g
+     CROSS JOIN LATERAL scheduler.spend_tokens(g.queue, g.begun)
 ), taken AS (
     UPDATE scheduler.schedule_turns t
        SET is_taken = true
@@ -111,5 +140,6 @@ SELECT t.now AS claimed_at, c.run_id::text AS run_id, c.tenant_id, c.attempt_tok
        ARRAY(SELECT u.tenant_id FROM unopened u) AS unopened_of
   FROM term t
  CROSS JOIN outlook o
+ CROSS JOIN spent
   LEFT JOIN (claimed c FULL JOIN records r ON r.id = c.run_id) ON true
  ORDER BY c.priority DESC, c.due_at, c.run_id

@@ -32,6 +32,8 @@ WITH RECURSIVE holder AS MATERIALIZED (
                      FOR NO KEY UPDATE SKIP LOCKED) AS due))
        AND l.state = 'queued'
     RETURNING l.run_id
+), rooms AS MATERIALIZED (
+    SELECT r.name, r.room FROM term t CROSS JOIN LATERAL scheduler.room_of($2::text[], '{}', false) AS r
 ), found (queue, priority, tenant_id, latest_at, bottom_priority, bottom_tenant) AS (
     (SELECT q.queue, f.priority, f.tenant_id, f.due_at, s.bottom_priority, s.bottom_tenant
        FROM term t
@@ -49,7 +51,8 @@ WITH RECURSIVE holder AS MATERIALIZED (
                AND (l.priority, l.tenant_id COLLATE "C") > (s.bottom_priority, s.bottom_tenant)
              ORDER BY l.priority DESC, l.tenant_id COLLATE "C" DESC
              LIMIT 1) AS f
-      WHERE t.state = 'active')
+      WHERE t.state = 'active'
+        AND q.queue NOT IN (SELECT r.name FROM rooms r WHERE r.room <= 0))
      UNION ALL
     SELECT p.queue, f.priority, f.tenant_id, f.due_at, p.bottom_priority, p.bottom_tenant
       FROM found p
@@ -68,12 +71,14 @@ WITH RECURSIVE holder AS MATERIALIZED (
     SELECT f.* FROM found f LIMIT $8 * cardinality($2::text[])
 ), lanes AS MATERIALIZED (
     SELECT a.priority, a.tenant_id, w.weight, a.in_queues, a.latest_at,
-           w.weight * greatest(1, $3 / sum(w.weight) OVER (PARTITION BY a.priority)) AS quota
+           least(w.weight * greatest(1, $3 / sum(w.weight) OVER (PARTITION BY a.priority)), t.room) AS quota
       FROM (SELECT f.priority, f.tenant_id, array_agg(f.queue) AS in_queues, max(f.latest_at) AS latest_at
               FROM walked f
              GROUP BY f.priority, f.tenant_id) AS a
      CROSS JOIN LATERAL (
            SELECT coalesce((SELECT t.weight FROM scheduler.tenants t WHERE t.id = a.tenant_id), 1::smallint) AS weight OFFSET 0) AS w
+      LEFT JOIN scheduler.room_of('{}', ARRAY(SELECT DISTINCT f.tenant_id FROM walked f), false) AS t ON t.name = a.tenant_id
+     WHERE t.room IS NULL OR t.room > 0
 )
 SELECT (SELECT count(*) FROM woken) AS woken_count, (SELECT count(*) FROM walked) AS found_count,
        NULL::smallint AS priority, NULL AS tenant_id, NULL::smallint AS weight, NULL::text[] AS queues, NULL::bigint AS quota,
@@ -94,7 +99,7 @@ SELECT (SELECT count(*) FROM woken) AS woken_count, (SELECT count(*) FROM walked
                         AND NOT l.is_asleep
                         AND l.due_at <= (SELECT t.now FROM term t)
                       ORDER BY l.due_at, l.run_id
-                      LIMIT a.quota) AS first
+                      LIMIT least(a.quota, (SELECT r.room FROM rooms r WHERE r.name = q.queue))) AS first
                ORDER BY first.due_at, first.run_id
                LIMIT a.quota),
         a.quota, a.latest_at > (SELECT t.now FROM term t)

@@ -11,7 +11,8 @@ WITH clock AS MATERIALIZED (
      WHERE l.run_id = ANY ($1::uuid[])
        AND l.attempt_token = $2
        AND l.worker_id IS NOT NULL
-    RETURNING l.run_id, l.tenant_id, l.schedule_id, l.worker_id, l.started_at, l.attempts_count, l.is_serial
+    RETURNING l.run_id, l.tenant_id, l.schedule_id, l.worker_id, l.started_at, l.attempts_count, l.is_serial,
+              CASE WHEN l.is_limited THEN l.queue END AS limited_queue
 ), alike AS MATERIALIZED (
     SELECT m.tenant_id, m.worker_id, m.started_at, m.attempts_count, array_agg(m.run_id) AS run_ids
       FROM removed m
@@ -39,6 +40,8 @@ SELECT m.accepted,
        ARRAY(SELECT s.run_id::text FROM removed s WHERE s.is_serial ORDER BY s.run_id) AS serial_ids,
        ARRAY(SELECT s.schedule_id::text FROM removed s WHERE s.is_serial ORDER BY s.run_id) AS turns,
        ARRAY(SELECT f.schedule_id::text FROM freed f ORDER BY f.schedule_id, f.queue) AS freed_turns,
-       ARRAY(SELECT f.queue FROM freed f ORDER BY f.schedule_id, f.queue) AS freed_queues
+       ARRAY(SELECT f.queue FROM freed f ORDER BY f.schedule_id, f.queue) AS freed_queues,
+       ARRAY(SELECT s.run_id::text FROM removed s WHERE s.limited_queue IS NOT NULL ORDER BY s.run_id) AS limited_ids,
+       ARRAY(SELECT s.limited_queue FROM removed s WHERE s.limited_queue IS NOT NULL ORDER BY s.run_id) AS limited_queues
   FROM (SELECT CASE WHEN count(*) < cardinality($1::uuid[]) THEN coalesce(array_agg(s.run_id::text), '{}') END AS accepted
           FROM removed s) AS m

@@ -44,7 +44,8 @@ WITH given AS MATERIALIZED (
        AND l.worker_id IS NOT NULL
        AND NOT h.is_cancelled
     RETURNING h.n, h.run_id, h.verb, h.outcome, h.reason, h.result, h.error, h.dead_letter, h.verb <> 'give_back' AS counts,
-              h.tenant_id, h.schedule_id, h.worker_id, h.started_at, h.attempts_count, l.is_serial
+              h.tenant_id, h.schedule_id, h.worker_id, h.started_at, h.attempts_count, l.is_serial,
+              CASE WHEN l.is_limited THEN l.queue END AS limited_queue
 ), removed AS (
     DELETE FROM scheduler.live_runs l
      USING (SELECT * FROM given ORDER BY run_id) AS g
@@ -54,7 +55,8 @@ WITH given AS MATERIALIZED (
        AND (g.verb IN ('succeed', 'fail', 'cancel') OR g.n IN (SELECT h.n FROM held h WHERE h.is_cancelled))
     RETURNING g.n, g.run_id, CASE WHEN g.verb IN ('succeed', 'fail') THEN g.verb ELSE 'cancel' END AS verb,
               g.outcome, g.reason, g.result, g.error, g.dead_letter, g.verb <> 'give_back' AS counts,
-              l.tenant_id, l.schedule_id, l.worker_id, l.started_at, l.attempts_count, l.is_serial
+              l.tenant_id, l.schedule_id, l.worker_id, l.started_at, l.attempts_count, l.is_serial,
+              CASE WHEN l.is_limited THEN l.queue END AS limited_queue
 ), ended AS MATERIALIZED (
     SELECT count(*)
       FROM (SELECT array_agg(h.tenant_id) AS tenants, array_agg(h.run_id) AS ids,
@@ -95,6 +97,6 @@ WITH given AS MATERIALIZED (
      WHERE s.outcome <> 'succeeded'
        AND fact.type IS NOT NULL
 )
-SELECT s.n, CASE WHEN s.is_serial THEN s.schedule_id::text END AS turn, NULL AS queue FROM settled s CROSS JOIN ended
+SELECT s.n, CASE WHEN s.is_serial THEN s.schedule_id::text END AS turn, s.limited_queue AS queue FROM settled s CROSS JOIN ended
  UNION ALL
 SELECT NULL, f.schedule_id::text, f.queue FROM freed f
