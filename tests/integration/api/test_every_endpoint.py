@@ -200,17 +200,9 @@ class Broken:
 STORES = (
     "schedules", "run_intake", "run_reader", "run_control", "workers", "tenants", "tokens", "events", "idempotency",
     "locks", "signing_secrets", "check_ins", "retention", "calendars", "templates", "bindings",
-    {
-        "flag_name",
-        "calendar_name",
-        "lock_name",
-        "template_name",
-        "milestone",
-        "kind",
-        "subject",
-        "policy_id",
-        "queue_name",
-    }
+    "evidence", "milestones",
+    "backfills", "flags", "bulk_operations", "dependencies",
+    "graph_jobs", "policy_jobs", "impacts", "limits",
 )  # fmt: skip
 
 
