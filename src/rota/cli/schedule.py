@@ -22,6 +22,8 @@ FileOption = Annotated[Path, typer.Option("--file", "-f", help="YAML or JSON doc
 def _state(schedule: Mapping[str, Any]) -> str:
     if schedule.get("deleted_at"):
         return "deleted"
+    if schedule.get("needs_intervention"):
+        return str(schedule["paused_reason"] or "needs intervention")
     if schedule["enabled"]:
         return "enabled"
     return f"paused: {schedule['paused_reason']}" if schedule.get("paused_reason") else "paused"
@@ -58,10 +60,19 @@ def list_schedules(
     session: Session,
     name_prefix: Annotated[str | None, typer.Option(help="only names that begin so")] = None,
     deleted: Annotated[bool, typer.Option("--deleted", help="the deleted ones instead")] = False,
+    needing: Annotated[
+        bool, typer.Option("--needs-intervention", help="only those that stopped because their runs go on failing")
+    ] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="at most so many")] = 500,
 ) -> None:
     """List schedules, ordered by name."""
-    found = session.client.listing("/schedules", limit, name_prefix=name_prefix, deleted=deleted or None)
+    found = session.client.listing(
+        "/schedules",
+        limit,
+        name_prefix=name_prefix,
+        deleted=deleted or None,
+        needs_intervention=needing or None,
+    )
     show_listing(session, found, _LIST_COLUMNS)
 
 
@@ -112,9 +123,13 @@ def resume_schedule(
     start: Annotated[
         str | None, typer.Option("--from", help="fire what came due after this time (RFC 3339), by the misfire policy")
     ] = None,
+    reset_streak: Annotated[
+        bool, typer.Option("--reset-streak", help="forgive its failures: without it the next one stops it again")
+    ] = False,
 ) -> None:
     """Let a paused schedule fire again, from now or from a given time."""
-    _act(session, schedule, "resume", {"from": start} if start else {})
+    body = {"from": start} if start else {}
+    _act(session, schedule, "resume", {**body, "reset_streak": True} if reset_streak else body)
 
 
 @schedules.command("trigger")

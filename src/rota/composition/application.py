@@ -70,6 +70,7 @@ def build_application(
         policy_jobs=stores.policy_jobs,
         backfills=stores.backfills,
         flags=stores.flags,
+        interventions=stores.interventions,
         wakeups=machine.wakeups,
         metrics=machine.metrics,
         readiness=readiness or {},

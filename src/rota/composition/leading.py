@@ -9,6 +9,7 @@ from rota.adapters.system_rng import SystemRng
 from rota.composition.database import ServerPools, lease_needs_direct_url
 from rota.composition.stores import ServerStores
 from rota.core.leadership import LeadershipPolicy
+from rota.domain.run import FailureClass
 from rota.ports.clock import Clock
 from rota.ports.ids import Ids
 from rota.ports.lease_store import LeaseStore
@@ -21,6 +22,7 @@ from rota.services.election import Election
 from rota.services.fan_out_watch import FanOutWatch, SegmentFollower
 from rota.services.firing import Firing
 from rota.services.following import Following
+from rota.services.intervening import CoolOffWatch, Intervening
 from rota.services.job_following import JobFollower
 from rota.services.leadership_events import LeadershipEvents
 from rota.services.leading import Leading
@@ -28,6 +30,7 @@ from rota.services.milestone_generating import MilestoneGenerating
 from rota.services.milestone_watch import MilestoneWatch
 from rota.services.rescuing import Rescuing
 from rota.services.retention import Retention, RetentionDuty
+from rota.services.schedule_verbs import SCHEDULES_TOPIC
 from rota.services.supervision import Duty
 from rota.storage.postgres.backfills import PostgresBackfillSteps
 from rota.storage.postgres.connections import FENCED_SETTINGS, ConnectRetry, PoolOptions, open_pool
@@ -93,17 +96,24 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
     firing_store = PostgresFiringStore(parts.fenced, patient)
     firing = Firing(firing_store, election, wakeups, parts.metrics)
     segments = SegmentFollower(stores.fan_outs)
+
+    def count_intervention(failure_class: FailureClass) -> None:
+        parts.metrics.count("rota_interventions_total", failure_class=failure_class)
+
+    interventions = Intervening(stores.intervention_duties, count_intervention)
     following = Following(
         [
             segments,
             JobFollower(stores.job_ends, "graph"),
             JobFollower(stores.job_ends, "policy"),
             DependencyFollowing(PostgresDependencyStore(parts.fenced), election, wakeups),
+            interventions,
         ]
     )
     leading = Leading(firing_store, firing, rescuing, election, wakeups, clock=clock, following=following)
     fan_outs = FanOutWatch(stores.fan_outs, stores.run_claims, segments, election, wakeups, clock=clock)
 
+    cool_offs = CoolOffWatch(stores.intervention_duties, election, clock, lambda: wakeups.announce(SCHEDULES_TOPIC))
     generating = MilestoneGenerating(stores.milestones, wakeups)
     milestones = MilestoneWatch(
         stores.milestone_duties, generating, election, wakeups, clock, tell=_telling(parts.metrics)
@@ -122,6 +132,7 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
         Duty("milestones", milestones.run),
         Duty("backfills", Backfilling(PostgresBackfillSteps(parts.fenced), election, wakeups, clock).run),
         Duty("fan-outs", fan_outs.run),
+        Duty("cool-offs", cool_offs.run),
         Duty("partitions", keep_partitions),
         Duty("retention", RetentionDuty(Retention(stores.retention, clock), election, clock).run),
     )

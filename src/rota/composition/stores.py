@@ -14,6 +14,7 @@ from rota.storage.postgres.evidence import PostgresEvidenceStore
 from rota.storage.postgres.fan_outs import PostgresFanOutKeeping, PostgresImpactReader
 from rota.storage.postgres.flags import PostgresFlagStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
+from rota.storage.postgres.interventions import PostgresInterventionDuties, PostgresInterventionReader
 from rota.storage.postgres.job_work import PostgresJobEnds
 from rota.storage.postgres.jobs import PostgresGraphJobStore, PostgresPolicyJobStore
 from rota.storage.postgres.limits import PostgresLimitStore
@@ -59,6 +60,8 @@ class ServerStores(Struct, frozen=True):
     graph_jobs: PostgresGraphJobStore
     policy_jobs: PostgresPolicyJobStore
     job_ends: PostgresJobEnds
+    interventions: PostgresInterventionReader
+    intervention_duties: PostgresInterventionDuties
     check_in_deadlines: PostgresCheckInDeadlines
     calendars: PostgresCalendarStore
     evidence: PostgresEvidenceStore
@@ -98,6 +101,8 @@ def server_stores(pools: ServerPools) -> ServerStores:
         graph_jobs=PostgresGraphJobStore(api),
         policy_jobs=PostgresPolicyJobStore(api),
         job_ends=PostgresJobEnds(service),
+        interventions=PostgresInterventionReader(api),
+        intervention_duties=PostgresInterventionDuties(service, pooled_by_transaction=pooled),
         check_in_deadlines=PostgresCheckInDeadlines(service, pooled_by_transaction=pooled),
         calendars=PostgresCalendarStore(api),
         evidence=PostgresEvidenceStore(api),

@@ -11,6 +11,7 @@ from rota.core.field_rules import (
     text_problems,
     under,
 )
+from rota.core.interventions import intervention_problems
 from rota.domain.policies import (
     ATTEMPTS_MAX_LIMIT,
     PRIORITY_MAX,
@@ -54,6 +55,7 @@ def validate_policies(policies: Policies) -> Iterator[FieldProblem]:
     yield from queue_problems("queue", policies.queue)
     yield from priority_problems("priority", policies.priority)
     yield from validate_run_policy(policies.run_policy())
+    yield from under("intervention", intervention_problems(policies.intervention))
 
 
 def validate_run_policy(policy: RunPolicy) -> Iterator[FieldProblem]:

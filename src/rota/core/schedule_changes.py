@@ -23,6 +23,7 @@ from rota.domain.calendar import NamedCalendar
 from rota.domain.errors import Bug, DomainError
 from rota.domain.event import EventDraft
 from rota.domain.ids import ScheduleId, TenantId, TriggerId
+from rota.domain.intervention import Intervention
 from rota.domain.schedule import Schedule, ScheduleDraft, TriggerState
 from rota.domain.triggers import Trigger
 
@@ -92,6 +93,7 @@ def replace_schedule(
         labels=dict(draft.labels),
         paused_reason=reason,
         needs_intervention=schedule.needs_intervention and not draft.enabled,
+        intervention=_resumed(schedule, change) if draft.enabled else schedule.intervention,
     )
     fields = [name for name in draft.__struct_fields__ if getattr(draft, name) != getattr(draft_of(schedule), name)]
     return _stamped(after, change, "ScheduleChanged", {"fields": fields})
@@ -132,14 +134,44 @@ def pause_schedule(schedule: Schedule, reason: str, *, change: Change) -> Change
     _require_live(schedule, "paused")
     if not schedule.enabled and schedule.paused_reason == reason:
         return schedule, ()
-    after = changed(schedule, enabled=False, paused_reason=reason, triggers=_silenced(schedule.triggers))
+    after = changed(
+        schedule,
+        enabled=False,
+        paused_reason=reason,
+        triggers=_silenced(schedule.triggers),
+        intervention=_not_cooling(schedule.intervention),
+    )
     return _stamped(after, change, "SchedulePaused", {"reason": reason})
 
 
-def resume_schedule(schedule: Schedule, since: datetime | None, *, change: Change) -> Changed:
+def stop_schedule(schedule: Schedule, intervention: Intervention, *, change: Change) -> Changed:
+    """It needs intervention: nothing fires until somebody resumes it, or its cool-off ends. One that is paused already
+    stays so for the reason that was given, and does not resume by itself.
+    """
+    _require_live(schedule, "stopped")
+    kept = intervention if schedule.enabled else changed(intervention, cool_off_until=None)
+    said = f"{kept.failure_class}: {kept.pattern}" if kept.pattern else kept.failure_class
+    reason = f"needs intervention after {kept.failures_count} failures ({said})"
+    after = changed(
+        schedule,
+        enabled=False,
+        paused_reason=reason if schedule.enabled else schedule.paused_reason,
+        triggers=_silenced(schedule.triggers),
+        needs_intervention=True,
+        intervention=kept,
+    )
+    told = ("cause", "failure_class", "pattern", "failures_count", "cool_off_until")
+    data = {name: value for name, value in to_builtins(kept).items() if name in told}
+    return _stamped(after, change, "ScheduleNeedsIntervention", data)
+
+
+def resume_schedule(
+    schedule: Schedule, since: datetime | None, *, change: Change, resets_streak: bool = False
+) -> Changed:
     """Fires again, from the first undecided time at or after `since`; without it, after now.
 
-    Times between a past `since` and now are due at once and fall under the misfire policy. An intervention is over.
+    Times between a past `since` and now are due at once and fall under the misfire policy. An intervention is over; the
+    schedule is on probation then, unless the resume forgives what was before (`resets_streak`).
     """
     _require_live(schedule, "resumed")
     if schedule.enabled and not schedule.needs_intervention:
@@ -148,7 +180,14 @@ def resume_schedule(schedule: Schedule, since: datetime | None, *, change: Chang
         changed(trigger, next_fire_at=next_fire_from(schedule.id, trigger, since or change.now))
         for trigger in schedule.triggers
     )
-    after = changed(schedule, enabled=True, paused_reason=None, needs_intervention=False, triggers=triggers)
+    after = changed(
+        schedule,
+        enabled=True,
+        paused_reason=None,
+        needs_intervention=False,
+        triggers=triggers,
+        intervention=_resumed(schedule, change, resets_streak=resets_streak),
+    )
     return _stamped(after, change, "ScheduleResumed", {} if since is None else {"from": since})
 
 
@@ -156,7 +195,13 @@ def delete_schedule(schedule: Schedule, *, change: Change) -> Changed:
     """Soft-deleted: it fires no more, frees its name, and can be restored."""
     _require_live(schedule, "deleted")
     triggers = _silenced(schedule.triggers)
-    after = changed(schedule, deleted_at=change.now, deleted_by=change.actor, triggers=triggers)
+    after = changed(
+        schedule,
+        deleted_at=change.now,
+        deleted_by=change.actor,
+        triggers=triggers,
+        intervention=_not_cooling(schedule.intervention),
+    )
     return _stamped(after, change, "ScheduleDeleted", {})
 
 
@@ -176,6 +221,19 @@ def restore_schedule(schedule: Schedule, *, change: Change) -> Changed:
         ),
     )
     return _stamped(after, change, "ScheduleRestored", {})
+
+
+def _resumed(schedule: Schedule, change: Change, *, resets_streak: bool = False) -> Intervention | None:
+    """What is left of an intervention. From now on failures are counted anew; without a reset, on probation."""
+    last = schedule.intervention
+    if last is None or not (schedule.needs_intervention or resets_streak):
+        return last
+    return changed(last, cool_off_until=None, resumed_at=change.now, on_probation=not resets_streak)
+
+
+def _not_cooling(intervention: Intervention | None) -> Intervention | None:
+    """Somebody paused or deleted the schedule: it does not resume by itself any more."""
+    return None if intervention is None else changed(intervention, cool_off_until=None)
 
 
 def _require_live(schedule: Schedule, participle: str) -> None:

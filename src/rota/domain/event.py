@@ -14,6 +14,7 @@ EVENT_TYPES: dict[str, str] = {
     "ScheduleCreated": "a schedule was created",
     "ScheduleChanged": "a schedule was replaced or patched",
     "SchedulePaused": "a schedule stopped firing until it is resumed",
+    "ScheduleNeedsIntervention": "a schedule stopped because its runs go on failing",
     "ScheduleResumed": "a schedule fires again",
     "ScheduleDeleted": "a schedule was soft-deleted",
     "ScheduleRestored": "a soft-deleted schedule came back, paused",

@@ -43,6 +43,19 @@ class RunPolicy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     serial: bool = False
 
 
+class InterventionPolicy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """When a schedule needs intervention: after `streak` failures in a row, or `window_count` within `window_seconds`.
+
+    It resumes by itself `cool_off_seconds` later; None says never. With `is_off` it never stops.
+    """
+
+    streak: int = 3
+    window_count: int = 5
+    window_seconds: float = 7 * 86_400.0
+    cool_off_seconds: float | None = 7 * 86_400.0
+    is_off: bool = False
+
+
 class Policies(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A schedule's policies. Misfire means late by more than the grace.
 
@@ -59,6 +72,7 @@ class Policies(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     queue: str = "default"
     priority: int = 0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    intervention: InterventionPolicy = InterventionPolicy()
 
     def run_policy(self) -> RunPolicy:
         return RunPolicy(self.timeout_seconds, self.soft_timeout_seconds, self.retry, self.overlap != "allow")

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from rota.domain.calendar import NamedCalendar
 from rota.domain.ids import ScheduleId, TenantId, TriggerId
+from rota.domain.intervention import Intervention
 from rota.domain.policies import Policies
 from rota.domain.targets import Target
 from rota.domain.triggers import Trigger
@@ -69,6 +70,7 @@ class Schedule(Struct, frozen=True):
     labels: dict[str, str] = field(default_factory=dict[str, str])
     paused_reason: str | None = None
     needs_intervention: bool = False
+    intervention: Intervention | None = None
     deleted_at: datetime | None = None
     deleted_by: str | None = None
 

@@ -20,6 +20,7 @@ class ScheduleFilter(Struct, frozen=True):
     enabled: bool | None = None
     deleted: bool = False
     label: tuple[str, str] | None = None
+    needs_intervention: bool | None = None
 
 
 class ScheduleChange(Struct, frozen=True):

@@ -60,6 +60,13 @@ class Created(Struct, frozen=True):
     created: bool
 
 
+class Resumption(Struct, frozen=True):
+    """Times between a past `since` and now fall under the misfire policy. `resets_streak` forgives failures."""
+
+    since: datetime | None = None
+    resets_streak: bool = False
+
+
 class ScheduleVerbs:
     """Stateless; shared by every front door."""
 
@@ -143,14 +150,13 @@ class ScheduleVerbs:
         )
 
     async def resume(
-        self, actor: Actor, schedule_id: ScheduleId, since: datetime | None, expected_version: int | None = None
+        self, actor: Actor, schedule_id: ScheduleId, how: Resumption, expected_version: int | None = None
     ) -> Schedule:
-        """Times between a past `since` and now fall under the misfire policy."""
 
         def decide(before: Schedule, change: Change) -> Changed:
-            if since is not None:
-                _require_resume_time(since, change.now)
-            return resume_schedule(before, since, change=change)
+            if how.since is not None:
+                _require_resume_time(how.since, change.now)
+            return resume_schedule(before, how.since, change=change, resets_streak=how.resets_streak)
 
         return await self._change(actor, schedule_id, ("resume", expected_version), decide)
 

@@ -49,6 +49,12 @@ METRICS: tuple[MetricSpec, ...] = (
         ("code",),
     ),
     MetricSpec(
+        "rota_interventions_total",
+        "counter",
+        "Schedules that stopped because their runs went on failing, by class of failure; counted by the leader.",
+        ("failure_class",),
+    ),
+    MetricSpec(
         "rota_binding_walks_total",
         "counter",
         "Requests that reconciled or updated bindings, by whether all went well or some failed.",

@@ -201,7 +201,7 @@ STORES = (
     "schedules", "run_intake", "run_reader", "run_control", "workers", "tenants", "tokens", "events", "idempotency",
     "locks", "signing_secrets", "check_ins", "retention", "calendars", "templates", "bindings",
     "evidence", "milestones",
-    "backfills", "flags", "bulk_operations", "dependencies",
+    "backfills", "flags", "bulk_operations", "dependencies", "interventions",
     "graph_jobs", "policy_jobs", "impacts", "limits",
 )  # fmt: skip
 

@@ -37,6 +37,7 @@ from rota.storage.postgres.evidence import PostgresEvidenceStore
 from rota.storage.postgres.fan_outs import PostgresFanOutPlans, PostgresImpactReader
 from rota.storage.postgres.flags import PostgresFlagStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
+from rota.storage.postgres.interventions import PostgresInterventionReader
 from rota.storage.postgres.job_work import PostgresJobEnds, PostgresJobWork
 from rota.storage.postgres.jobs import PostgresGraphJobStore, PostgresPolicyJobStore
 from rota.storage.postgres.limits import PostgresLimitStore
@@ -173,6 +174,7 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         policy_jobs=PostgresPolicyJobStore(api_pool),
         backfills=PostgresBackfillStore(api_pool),
         flags=PostgresFlagStore(api_pool, service_pool),
+        interventions=PostgresInterventionReader(api_pool),
         wakeups=wakeups,
         metrics=Metrics(),
     )

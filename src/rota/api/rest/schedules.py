@@ -23,6 +23,7 @@ from rota.api.rest.versions import etag, expected_version
 from rota.domain.ids import ScheduleId
 from rota.domain.schedule import Schedule, ScheduleDraft
 from rota.services.run_verbs import TriggerRequest
+from rota.services.schedule_verbs import Resumption
 
 READ = Access("schedules", "read")
 CHANGE = Access("schedules", "change")
@@ -192,7 +193,8 @@ async def pause_schedule(call: Call[PauseRequest, Nothing]) -> Answer:
 async def resume_schedule(call: Call[ResumeRequest, Nothing]) -> Answer:
     """Let a paused schedule fire again, from now or from a given time."""
     version = expected_version(call.if_match)
-    return _answer(await call.services.schedules.resume(call.actor, _id(call), call.body.since, version))
+    how = Resumption(call.body.since, call.body.reset_streak)
+    return _answer(await call.services.schedules.resume(call.actor, _id(call), how, version))
 
 
 @endpoint(

@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 from rota.api.rest.page_wire import PageQuery
 from rota.domain.errors import invalid_input
 from rota.domain.ids import ScheduleId, TenantId, TriggerId
+from rota.domain.intervention import Intervention
 from rota.domain.policies import Policies
 from rota.domain.problems import FieldProblem
 from rota.domain.schedule import Schedule, ScheduleDraft, TriggerState
@@ -89,6 +90,7 @@ class ScheduleView(Struct, frozen=True, kw_only=True):
     labels: dict[str, str]
     paused_reason: str | None
     needs_intervention: bool
+    intervention: Intervention | None
     created_at: datetime
     created_by: str
     updated_at: datetime
@@ -104,10 +106,13 @@ class ScheduleQuery(PageQuery, frozen=True, forbid_unknown_fields=True, kw_only=
     name_prefix: Annotated[str, Meta(max_length=200)] | None = None
     enabled: bool | None = None
     label: Annotated[str, Meta(max_length=400, description="`key=value`.")] | None = None
+    needs_intervention: bool | None = None
     deleted: Annotated[bool, Meta(description="The soft-deleted ones instead.")] = False
 
     def filter(self) -> ScheduleFilter:
-        return ScheduleFilter(self.name, self.name_prefix, self.enabled, self.deleted, _label(self.label))
+        return ScheduleFilter(
+            self.name, self.name_prefix, self.enabled, self.deleted, _label(self.label), self.needs_intervention
+        )
 
 
 class PreviewQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -124,9 +129,14 @@ class PauseRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ResumeRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Times between a past `from` and now fall under the misfire policy; without it, firing goes on after now."""
+    """Times between a past `from` and now fall under the misfire policy; without it, firing goes on after now.
+
+    After an intervention the schedule is on probation, where its first failure stops it again; `reset_streak` forgives
+    what was before.
+    """
 
     since: datetime | None = field(default=None, name="from")
+    reset_streak: bool = False
 
 
 class PreviewedFire(Struct, frozen=True):

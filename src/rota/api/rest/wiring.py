@@ -18,6 +18,7 @@ from rota.ports.fan_out_store import ImpactReader
 from rota.ports.flag_store import FlagStore
 from rota.ports.idempotency_store import IdempotencyStore
 from rota.ports.ids import Ids
+from rota.ports.intervention_store import InterventionReader
 from rota.ports.job_store import GraphJobStore, PolicyJobStore
 from rota.ports.limit_store import LimitStore
 from rota.ports.lock_store import LockStore
@@ -87,6 +88,7 @@ class ApiPorts(Struct, frozen=True):
     milestones: MilestoneStore
     backfills: BackfillStore
     flags: FlagStore
+    interventions: InterventionReader
     wakeups: Wakeups
     metrics: Metrics
     readiness: dict[str, ReadinessCheck] = {}

@@ -14,6 +14,7 @@ from rota.domain.dependencies import DependencyRule
 from rota.domain.ids import RunId, ScheduleId, TenantId, WorkerId
 from rota.domain.run import AWAITING_SEGMENTS, Attempt, LogLine, Run, RunDraft, RunState
 from rota.domain.worker import WorkerSpec, WorkerState
+from rota.ports.intervention_store import FOLLOWER as INTERVENTIONS
 from rota.ports.run_ends import RunEnd
 
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -157,7 +158,8 @@ class RunTables:
             self.records[run_id], state=state, finished_at=now, attempts_count=live.attempts_count
         )
         self.records[run_id] = structs.replace(finished, **changes)
-        for follower in live.followers:
+        is_for_interventions = state == "failed" and live.schedule_id is not None
+        for follower in (*live.followers, *((INTERVENTIONS,) if is_for_interventions else ())):
             self.ends_count += 1
             self.ends.append((follower, RunEnd(self.ends_count, live.tenant_id, run_id, state, now)))
 

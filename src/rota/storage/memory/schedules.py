@@ -150,6 +150,7 @@ def _matches(schedule: Schedule, where: ScheduleFilter) -> bool:
         and (where.name is None or schedule.name == where.name)
         and (where.name_prefix is None or schedule.name.startswith(where.name_prefix))
         and (where.enabled is None or schedule.enabled == where.enabled)
+        and (where.needs_intervention is None or schedule.needs_intervention == where.needs_intervention)
         and (where.label is None or schedule.labels.get(where.label[0]) == where.label[1])
     )
 

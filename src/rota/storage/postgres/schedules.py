@@ -12,6 +12,7 @@ import msgspec
 
 from rota.domain.errors import Bug, not_found
 from rota.domain.ids import ScheduleId, TenantId
+from rota.domain.intervention import Intervention
 from rota.domain.page import Page, PageRequest
 from rota.domain.policies import Policies
 from rota.domain.schedule import Schedule, TriggerState
@@ -37,6 +38,7 @@ _FIND_BY_NAME = query("schedules/find_by_name")
 _PAGE_LIVE = query("schedules/page_live")
 _PAGE_PAUSED = query("schedules/page_paused")
 _PAGE_DELETED = query("schedules/page_deleted")
+_PAGE_NEEDING = query("schedules/page_needing")
 _LOCK_SCHEDULE = query("schedules/lock_schedule")
 _SAVE_LOCKED = query("schedules/save_locked")
 _REPLACE_TRIGGERS = query("schedules/replace_triggers")
@@ -51,6 +53,7 @@ _BEFORE_ALL = ("", "00000000-0000-0000-0000-000000000000")
 _LABELS: msgspec.json.Decoder[dict[str, str]] = msgspec.json.Decoder(dict[str, str])
 _TARGET: msgspec.json.Decoder[Target] = msgspec.json.Decoder(Target)
 _POLICIES: msgspec.json.Decoder[Policies] = msgspec.json.Decoder(Policies)
+_INTERVENTION: msgspec.json.Decoder[Intervention] = msgspec.json.Decoder(Intervention)
 _TRIGGERS: msgspec.json.Decoder[tuple[TriggerState, ...]] = msgspec.json.Decoder(tuple[TriggerState, ...])
 
 
@@ -93,6 +96,7 @@ class PostgresScheduleStore:
             page.offset if page.cursor is None else 0,
             total,
             page.count_max,
+            where.needs_intervention,
         )
         with refusing_unstorable_text():
             async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
@@ -192,6 +196,8 @@ async def _save_locked(connection: Connection, schedule: Schedule, *, was_enable
 def _page_query(where: ScheduleFilter) -> str:
     if where.deleted:
         return _PAGE_DELETED
+    if where.needs_intervention:
+        return _PAGE_NEEDING
     return _PAGE_PAUSED if where.enabled is False else _PAGE_LIVE
 
 
@@ -221,6 +227,7 @@ def _schedule(row: Row) -> Schedule:
         labels=_LABELS.decode(row["labels"]),
         paused_reason=row["paused_reason"],
         needs_intervention=row["needs_intervention"],
+        intervention=None if row["intervention"] is None else _INTERVENTION.decode(row["intervention"]),
         deleted_at=row["deleted_at"],
         deleted_by=row["deleted_by"],
     )

@@ -2,6 +2,7 @@
 -- $1 tenant_id, $2 and $3 first and last name, $4 false, $5 labels or NULL, $6 and $7 name and id to start behind,
 -- $8 limit, $9 offset, $10 the total where it was counted for an earlier page or NULL, $11 where counting ends or NULL.
 -- The total comes with every row; an empty page is one row without an id. CASE: see page_live.
+-- $12 whether it needs intervention, or NULL.
 WITH total AS (
     SELECT coalesce($10::bigint, (
            SELECT count(*)
@@ -10,6 +11,7 @@ WITH total AS (
                     WHERE s.tenant_id = $1 AND s.deleted_at IS NULL AND s.name BETWEEN $2 AND $3
                       AND NOT s.enabled AND s.enabled = $4
                       AND CASE WHEN $5::text IS NULL THEN true ELSE s.labels @> $5::text::jsonb END
+                      AND CASE WHEN $12::boolean IS NULL THEN true ELSE s.needs_intervention = $12 END
                     LIMIT $11) AS c)) AS total_count
 ), listed AS MATERIALIZED (
     SELECT s.*
@@ -17,11 +19,12 @@ WITH total AS (
      WHERE s.tenant_id = $1 AND s.deleted_at IS NULL AND s.name BETWEEN $2 AND $3
        AND NOT s.enabled AND s.enabled = $4
        AND CASE WHEN $5::text IS NULL THEN true ELSE s.labels @> $5::text::jsonb END
+       AND CASE WHEN $12::boolean IS NULL THEN true ELSE s.needs_intervention = $12 END
        AND (s.name, s.id) > ($6, $7::uuid)
      ORDER BY s.name, s.id
      LIMIT $8 OFFSET $9
 )
-SELECT total.total_count, s.id, s.tenant_id, s.name, s.version, s.enabled, s.needs_intervention, s.description,
+SELECT total.total_count, s.id, s.tenant_id, s.name, s.version, s.enabled, s.needs_intervention, s.intervention::text AS intervention, s.description,
        s.labels::text AS labels, s.target::text AS target, s.policies::text AS policies, s.paused_reason,
        s.created_at, s.created_by, s.updated_at, s.updated_by, s.deleted_at, s.deleted_by, t.triggers
   FROM total

@@ -1,6 +1,6 @@
 -- A schedule with its triggers in one statement, so that no change can fall between the two halves.
 -- $1 tenant_id, $2 id.
-SELECT s.id, s.tenant_id, s.name, s.version, s.enabled, s.needs_intervention, s.description, s.labels::text AS labels,
+SELECT s.id, s.tenant_id, s.name, s.version, s.enabled, s.needs_intervention, s.intervention::text AS intervention, s.description, s.labels::text AS labels,
        s.target::text AS target, s.policies::text AS policies, s.paused_reason, s.created_at, s.created_by,
        s.updated_at, s.updated_by, s.deleted_at, s.deleted_by, t.triggers
   FROM scheduler.schedules s
