@@ -30,6 +30,7 @@ from rota.cli.retention import retention
 from rota.cli.run import runs
 from rota.cli.schedule import schedules
 from rota.cli.signing_secret import signing_secrets
+from rota.cli.stats import stats
 from rota.cli.tenant import tenants, tokens
 from rota.cli.worker import workers
 from rota.client.http import ApiError
@@ -66,6 +67,7 @@ for _name, _group in {
     "milestone": milestones,
     "graph": graphs,
     "policy": policies,
+    "stats": stats,
     "retention": retention,
     "template": templates,
     "binding": bindings,

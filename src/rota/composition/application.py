@@ -61,6 +61,8 @@ def build_application(
         check_ins=stores.check_ins,
         retention=stores.retention,
         limits=stores.limits,
+        run_statistics=stores.run_statistics,
+        run_counting=stores.run_counting,
         calendars=stores.calendars,
         templates=stores.templates,
         bindings=stores.bindings,

@@ -30,6 +30,7 @@ from rota.services.milestone_generating import MilestoneGenerating
 from rota.services.milestone_watch import MilestoneWatch
 from rota.services.rescuing import Rescuing
 from rota.services.retention import Retention, RetentionDuty
+from rota.services.run_counting import RunCountingDuty
 from rota.services.schedule_verbs import SCHEDULES_TOPIC
 from rota.services.supervision import Duty
 from rota.storage.postgres.backfills import PostgresBackfillSteps
@@ -134,6 +135,7 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
         Duty("fan-outs", fan_outs.run),
         Duty("cool-offs", cool_offs.run),
         Duty("partitions", keep_partitions),
+        Duty("run counting", RunCountingDuty(stores.run_counting, election, clock).run),
         Duty("retention", RetentionDuty(Retention(stores.retention, clock), election, clock).run),
     )
     return Leadership(election, events, duties)

@@ -27,6 +27,7 @@ from rota.storage.postgres.run_control import PostgresRunControl
 from rota.storage.postgres.run_ends import PostgresRunEnds
 from rota.storage.postgres.run_intake import PostgresRunIntake
 from rota.storage.postgres.run_reading import PostgresRunReader
+from rota.storage.postgres.run_statistics import PostgresRunCounting, PostgresRunStatistics
 from rota.storage.postgres.schedules import PostgresScheduleStore
 from rota.storage.postgres.signing_secrets import PostgresSigningSecretStore
 from rota.storage.postgres.tenants import PostgresTenantStore
@@ -72,6 +73,8 @@ class ServerStores(Struct, frozen=True):
     partitions: PostgresPartitions
     retention: PostgresRetentionStore
     limits: PostgresLimitStore
+    run_statistics: PostgresRunStatistics
+    run_counting: PostgresRunCounting
 
 
 def server_stores(pools: ServerPools) -> ServerStores:
@@ -111,6 +114,8 @@ def server_stores(pools: ServerPools) -> ServerStores:
         backfills=PostgresBackfillStore(api),
         flags=PostgresFlagStore(api, service),
         partitions=PostgresPartitions(service, pooled_by_transaction=pooled),
+        run_statistics=PostgresRunStatistics(api),
+        run_counting=PostgresRunCounting(service, pooled_by_transaction=pooled),
         retention=PostgresRetentionStore(service, pooled_by_transaction=pooled),
         limits=PostgresLimitStore(service),
     )

@@ -49,6 +49,7 @@ EVENT_TYPES: dict[str, str] = {
     "LeaderResigned": "a process gave its lease back",
     "StoreRestored": "the store went back to an older state; what had happened since is forgotten",
     "RetentionChanged": "how long a kind of history is kept was changed",
+    "StatisticsReconciled": "runs were counted that the statistics lacked",
     "HistoryDropped": "a day of history was dropped, which was older than what is kept",
     "LockLost": "the time or session of a lock's holder ended unreleased, and the lock was taken anew",
     "LockBroken": "an administrator ended the hold of a lock",

@@ -36,6 +36,7 @@ KINDS: Mapping[str, HistoryKind] = {
     "graph_items": HistoryKind("components, dependencies and findings of graph jobs", 365, least_days=7),
     "policy_verdicts": HistoryKind("verdicts of policy jobs", 365, least_days=7),
     "policy_simulations": HistoryKind("changes that simulations showed", 90),
+    "run_summaries": HistoryKind("sums of runs by hour; totals are kept for ever", 400),
     "run_keys": HistoryKind(
         "keys by which a run is enqueued or fired once; those of live runs stay", 90, least_days=7, by_day=False
     ),

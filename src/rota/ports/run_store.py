@@ -104,7 +104,7 @@ class RunReader(Protocol):
         ...
 
     async def count_by_state(self, tenant_id: TenantId, since_hours: int) -> dict[str, int]:
-        """Live runs by state, and those that ended within the last `since_hours` by end state."""
+        """Live runs by state, and by end state those that ended from the beginning of the hour `since_hours` ago on."""
         ...
 
 

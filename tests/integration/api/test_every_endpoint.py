@@ -31,6 +31,11 @@ async def another_run(world: World) -> dict[str, str]:
     return {"run_id": (await world.call("POST", "/runs", {"task": "report"})).json()["id"]}
 
 
+async def an_ended_run_of_the_schedule(world: World) -> None:
+    run = (await world.call("POST", f"/schedules/{world.ids['schedule_id']}/trigger")).json()
+    (await world.call("POST", f"/runs/{run['id']}/cancel")).raise_for_status()
+
+
 async def another_lock(world: World) -> dict[str, str]:
     lock = {"holder": "billing-7", "ttl_seconds": 60}
     (await world.call("POST", "/locks/another/acquire", lock)).raise_for_status()
@@ -79,6 +84,7 @@ async def another_fan_out(world: World) -> dict[str, str]:
 
 # What an endpoint needs beside the furnished world, to do what it is for; ids that are given stand for its own.
 PREPARED: dict[str, Prepare] = {
+    "list_schedule_hours": an_ended_run_of_the_schedule,
     "resume_schedule": posting("/schedules/{schedule_id}/pause"),
     "preview_schedule_fan_out": another_fan_out,
     "cancel_run": another_run,
@@ -203,6 +209,7 @@ STORES = (
     "evidence", "milestones",
     "backfills", "flags", "bulk_operations", "dependencies", "interventions",
     "graph_jobs", "policy_jobs", "impacts", "limits",
+    "run_statistics", "run_counting",
 )  # fmt: skip
 
 

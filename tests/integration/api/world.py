@@ -48,6 +48,7 @@ from rota.storage.postgres.run_claims import PostgresRunClaims
 from rota.storage.postgres.run_control import PostgresRunControl
 from rota.storage.postgres.run_intake import PostgresRunIntake
 from rota.storage.postgres.run_reading import PostgresRunReader
+from rota.storage.postgres.run_statistics import PostgresRunCounting, PostgresRunStatistics
 from rota.storage.postgres.schedules import PostgresScheduleStore
 from rota.storage.postgres.signing_secrets import PostgresSigningSecretStore
 from rota.storage.postgres.tenants import PostgresTenantStore
@@ -165,6 +166,8 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         check_ins=PostgresCheckInStore(api_pool),
         retention=PostgresRetentionStore(service_pool),
         limits=PostgresLimitStore(service_pool),
+        run_statistics=PostgresRunStatistics(api_pool),
+        run_counting=PostgresRunCounting(service_pool),
         calendars=PostgresCalendarStore(api_pool),
         templates=PostgresTemplateStore(api_pool),
         bindings=PostgresBindingStore(api_pool),

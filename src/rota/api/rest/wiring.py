@@ -24,6 +24,7 @@ from rota.ports.limit_store import LimitStore
 from rota.ports.lock_store import LockStore
 from rota.ports.milestone_store import EvidenceStore, MilestoneStore
 from rota.ports.retention_store import RetentionStore
+from rota.ports.run_statistics import RunCounting, RunStatistics
 from rota.ports.run_store import RunControl, RunIntake, RunReader
 from rota.ports.schedule_store import ScheduleStore
 from rota.ports.signing_store import SigningSecretStore
@@ -81,6 +82,8 @@ class ApiPorts(Struct, frozen=True):
     policy_jobs: PolicyJobStore
     retention: RetentionStore
     limits: LimitStore
+    run_statistics: RunStatistics
+    run_counting: RunCounting
     calendars: CalendarStore
     templates: TemplateStore
     bindings: BindingStore

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from msgspec import structs
 
+from rota.core.statistics import hour_of
 from rota.domain.errors import not_found
 from rota.domain.ids import RunId, ScheduleId, TenantId
 from rota.domain.page import Page, PageRequest
@@ -76,14 +77,10 @@ class MemoryRunReader:
 
     async def count_by_state(self, tenant_id: TenantId, since_hours: int) -> dict[str, int]:
         now, tables = self._database.now(), self._database.runs_state
-        since = now - timedelta(hours=since_hours)
-        return dict(
-            Counter(
-                run.state
-                for run in tables.of_tenant(tenant_id, now)
-                if run.finished_at is None or (run.finished_at > since and run.created_at >= since - timedelta(days=1))
-            )
-        )
+        since = hour_of(now - timedelta(hours=since_hours))
+        live = [run.state for run in tables.of_tenant(tenant_id, now) if run.finished_at is None]
+        ended = [run.state for run in tables.ended if run.tenant_id == tenant_id and run.ended_at >= since]
+        return dict(Counter([*live, *ended]))
 
 
 def read_run(database: MemoryDatabase, tenant_id: TenantId, run_id: RunId) -> Run:

@@ -10,9 +10,11 @@ from datetime import UTC, datetime, timedelta
 from msgspec import structs
 
 from rota.core.fan_out import parent_of
+from rota.core.statistics import ended_run
 from rota.domain.dependencies import DependencyRule
 from rota.domain.ids import RunId, ScheduleId, TenantId, WorkerId
 from rota.domain.run import AWAITING_SEGMENTS, Attempt, LogLine, Run, RunDraft, RunState
+from rota.domain.statistics import EndedRun
 from rota.domain.worker import WorkerSpec, WorkerState
 from rota.ports.intervention_store import FOLLOWER as INTERVENTIONS
 from rota.ports.run_ends import RunEnd
@@ -119,6 +121,8 @@ class RunTables:
     leases: dict[str, StoredLease] = field(default_factory=dict[str, StoredLease])
     waiting: dict[RunId, Waiting] = field(default_factory=dict[RunId, Waiting])
     unique_keys: dict[str, tuple[RunId, datetime]] = field(default_factory=dict[str, tuple[RunId, datetime]])
+    ended: list[EndedRun] = field(default_factory=list[EndedRun])
+    added_up: int = 0
     ends: list[tuple[str, RunEnd]] = field(default_factory=list[tuple[str, RunEnd]])
     ends_count: int = 0
 
@@ -130,7 +134,9 @@ class RunTables:
             self.keys[draft.key] = run_id
         record = _record(run_id, draft, now, skipped=skipped)
         self.records[run_id] = record
-        if not skipped:
+        if skipped:
+            self.ended.append(ended_run(record))
+        else:
             self.live[run_id] = LiveRun(
                 run_id,
                 draft.tenant_id,
@@ -158,6 +164,7 @@ class RunTables:
             self.records[run_id], state=state, finished_at=now, attempts_count=live.attempts_count
         )
         self.records[run_id] = structs.replace(finished, **changes)
+        self.ended.append(ended_run(self.records[run_id]))
         is_for_interventions = state == "failed" and live.schedule_id is not None
         for follower in (*live.followers, *((INTERVENTIONS,) if is_for_interventions else ())):
             self.ends_count += 1
