@@ -54,8 +54,8 @@ bench-long: .venv/.dev .bench-venv/.made ## the measurements that take hours; go
 	@$(BIN)/python bench/run.py --long
 
 .PHONY: chaos
-chaos: deps .venv/.dev ## kill servers and workers at random for SECONDS=60 and prove nothing was lost
-	@$(BIN)/python -m tests.chaos $(SECONDS)
+chaos: deps .venv/.dev ## kill servers and workers at random for SECONDS=60, OUTAGE=0 s without a database; prove nothing was lost
+	@$(BIN)/python -m tests.chaos $(SECONDS) $(if $(OUTAGE),--outage $(OUTAGE))
 
 .PHONY: gates
 gates: deps .venv/.dev ## the acceptance suites only: architecture, property, e2e

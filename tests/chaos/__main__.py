@@ -21,17 +21,21 @@ import rota
 from rota.adapters.system_clock import SystemClock
 from rota.client.context import ApiContext
 from rota.client.http import ApiClient
-from tests.chaos.checker import FULL_SECONDS, Violation, bars_of, check, figures_of
+from tests.chaos.callers import Callers
+from tests.chaos.checker import FULL_SECONDS, bars_of, check, figures_of
 from tests.chaos.database import ChaosDatabase
-from tests.chaos.facts import Facts
+from tests.chaos.facts import NARROW_TENANT, Facts
 from tests.chaos.faults import FaultInjector
 from tests.chaos.fleet import Fleet
-from tests.chaos.plan import ChaosPlan, make_plan, schedule_bodies
+from tests.chaos.outage_checks import caught_up_seconds
+from tests.chaos.plan import LIMIT_MAX, ChaosPlan, make_plan, milestone_body, schedule_bodies
 from tests.chaos.sources import BREAKAGES, copy_sources
+from tests.chaos.violation import Violation
 from tests.chaos.witnesses import read_facts, read_lags
 from tests.support.waiting import loop_sleep
 
 SECONDS_MIN = 20
+OUTAGE_SECONDS = 60
 LEAD_SECONDS = 4
 CONVERGE_SECONDS_MAX = 90.0
 SHOWN_MAX = 5
@@ -43,6 +47,7 @@ class ChaosOptions(msgspec.Struct, frozen=True):
     """The command line."""
 
     seconds: int
+    outage_seconds: int
     seed: int
     broken: str | None
     keep: bool
@@ -52,7 +57,8 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     root = Path(tempfile.mkdtemp(prefix="rota-chaos-"))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    print(f"seed {options.seed}, {options.seconds} s; repeat it with --seed {options.seed}", flush=True)
+    length = f"{options.seconds} s and an outage of {options.outage_seconds} s"
+    print(f"seed {options.seed}, {length}; repeat it with --seed {options.seed}", flush=True)
     violations = asyncio.run(_run(options, root))
     _report(violations)
     passed = bool([one for one in violations if one.kind != "too little seen"]) if options.broken else not violations
@@ -68,6 +74,13 @@ def main(arguments: Sequence[str]) -> int:
 def _options(arguments: Sequence[str]) -> ChaosOptions:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("seconds", type=int, help=f"at least {SECONDS_MIN}")
+    parser.add_argument(
+        "--outage",
+        type=int,
+        default=None,
+        metavar="SECONDS",
+        help=f"of the database, on top; default: {OUTAGE_SECONDS} from {FULL_SECONDS} s on, none below; 0: none",
+    )
     parser.add_argument("--seed", type=int, default=None, help="of the faults and schedules; default: a fresh one")
     parser.add_argument("--broken", choices=sorted(BREAKAGES), help="take this guard out of Rota, and expect to see it")
     parser.add_argument("--keep", action="store_true", help="keep everything for a look, also when all is well")
@@ -75,7 +88,10 @@ def _options(arguments: Sequence[str]) -> ChaosOptions:
     if given.seconds < SECONDS_MIN:
         parser.error(f"SECONDS is {given.seconds}; give at least {SECONDS_MIN}, or nothing can be seen")
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed  # noqa: TID251 - printed for repetition
-    return ChaosOptions(given.seconds, seed, given.broken, given.keep)
+    outage = given.outage if given.outage is not None else OUTAGE_SECONDS if given.seconds >= FULL_SECONDS else 0
+    if outage < 0:
+        parser.error(f"--outage is {outage}; give 0 for none, or some seconds")
+    return ChaosOptions(given.seconds, outage, seed, given.broken, given.keep)
 
 
 async def _run(options: ChaosOptions, root: Path) -> tuple[Violation, ...]:
@@ -97,24 +113,32 @@ async def _storm(options: ChaosOptions, root: Path, database: ChaosDatabase, fle
     keeping = asyncio.create_task(fleet.keep())
     await database.install_journal()
     start_us = (_clock.wall_ns() // 1_000_000_000 + LEAD_SECONDS) * 1_000_000
-    plan = make_plan(options.seed, options.seconds, start_us)
+    plan = make_plan(options.seed, options.seconds, start_us, options.outage_seconds)
     url = fleet.servers[0].url
     assert url is not None
-    context = ApiContext(url, await database.issue_token(), "default")
-    with ApiClient(context) as client:
-        client.call("POST", "/schedules/bulk", body=schedule_bodies(plan))
+    token = await database.issue_token("default", "platform_admin")
+    with ApiClient(ApiContext(url, token, "default")) as client:
+        client.call("POST", "/tenants", body={"id": NARROW_TENANT, "name": NARROW_TENANT})
+        client.call("PUT", f"/limits/tenants/{NARROW_TENANT}", body={"concurrency_max": LIMIT_MAX})
+        client.call("POST", "/schedules/bulk", body=[*schedule_bodies(plan, "default"), milestone_body("SOON")])
+    narrow = ApiContext(url, await database.issue_token(NARROW_TENANT, "admin"), NARROW_TENANT)
+    with ApiClient(narrow) as client:
+        client.call("POST", "/schedules/bulk", body=schedule_bodies(plan, NARROW_TENANT))
     assert _now_us() < start_us, "the schedules were registered too late for their first firing"
-    print(f"{len(plan.triggers)} schedules, {len(plan.faults)} faults", flush=True)
+    print(f"{len(plan.triggers)} schedules, {len(plan.subjects)} subjects, {len(plan.faults)} faults", flush=True)
     await loop_sleep((start_us - _now_us()) / 1e6)
-    injector = FaultInjector(fleet, database)
-    await injector.inject_all(plan.faults)
-    await loop_sleep(max(0.0, (start_us - _now_us()) / 1e6 + plan.seconds))
+    injector, callers = FaultInjector(fleet, database), Callers(plan, fleet, token)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(callers.call_all())
+        group.create_task(injector.inject_all(plan.faults))
+    await loop_sleep(max(0.0, (plan.end_us - _now_us()) / 1e6))
     converged = await _converge(database)
     keeping.cancel()
-    unruly = [*converged, *fleet.crashes, *await fleet.stop()]
+    unruly = [*converged, *callers.complaints, *fleet.crashes, *await fleet.stop()]
     session = await database.connect()
-    facts = await read_facts(plan, session, fleet.effects_dir, injector.done, injector.frozen)
+    facts = await read_facts(plan, session, fleet.effects_dir, injector)
     _describe(plan, facts, *await read_lags(session), fleet)
+    print(f"{'ticks':>12}: {dict(callers.answers)}")
     await session.close()
     (root / "facts.json").write_bytes(msgspec.json.encode(facts))
     return (*check(facts), *(Violation("harness", "", problem) for problem in unruly))
@@ -125,7 +149,9 @@ async def _converge(database: ChaosDatabase) -> list[str]:
     began = _clock.monotonic_seconds()
     while any(left := await database.unfinished()):
         if _clock.monotonic_seconds() - began > CONVERGE_SECONDS_MAX:
-            return [f"{CONVERGE_SECONDS_MAX:g} s after the last fault: {left[0]} triggers, {left[1]} live runs left"]
+            names = ("triggers", "live runs", "milestones")
+            found = ", ".join(f"{count} {name}" for count, name in zip(left, names, strict=True))
+            return [f"{CONVERGE_SECONDS_MAX:g} s after the last fault there are left: {found}"]
         await loop_sleep(0.2)
     print(f"converged {_clock.monotonic_seconds() - began:.1f} s after the faults", flush=True)
     return []
@@ -141,6 +167,9 @@ def _describe(plan: ChaosPlan, facts: Facts, born: list[float], ended: list[floa
         p50, p90, p99, most = (f"{seconds:.3f}" for seconds in lag)
         print(f"{name + ' lag':>12}: p50 {p50} s, p90 {p90} s, p99 {p99} s, max {most} s")
     print(f"{'leaders':>12}: {', '.join(f'{term.epoch} {fleet.name_of(term.holder)}' for term in facts.terms)}")
+    for outage in facts.outages:
+        away = (outage.until_us - outage.from_us) / 1e6
+        print(f"{'outage':>12}: {away:.1f} s, caught up {caught_up_seconds(facts):.1f} s after it")
     if plan.seconds < FULL_SECONDS:
         print(f"{'note':>12}: bars are those of {FULL_SECONDS} s in proportion; this run does not claim the full ones")
 

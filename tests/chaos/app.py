@@ -6,6 +6,7 @@ know what it should have done. The environment says where the lines go: `CHAOS_E
 
 import os
 import threading
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import blake2b
@@ -15,6 +16,7 @@ import msgspec
 
 from rota import App, Context
 from rota.adapters.system_clock import SystemClock
+from rota.domain.milestone import MilestoneOrder
 from tests.chaos.facts import EffectFact
 
 app = App()
@@ -43,6 +45,48 @@ def work_in_a_thread(ctx: Context, trigger: str) -> dict[str, int]:
     return _finish(ctx, trigger, temper, started_us)
 
 
+@app.task(name="chaos.milestone")
+async def make_a_milestone(ctx: Context, milestone: MilestoneOrder) -> dict[str, object]:
+    """Its subject says how many of its attempts fail: odd ones before the work, even ones after it."""
+    temper, started_us = _temper(ctx), _now_us()
+    await ctx.sleep(temper.seconds)
+    fails = milestone.attempt <= int(milestone.subject.rpartition("-")[2])
+    planned = _Temper(temper.seconds, fails and milestone.attempt % 2 == 1, fails and milestone.attempt % 2 == 0)
+    label = f"{milestone.name}/{milestone.subject}"
+    return {**_finish(ctx, label, planned, started_us, milestone.due_at), "run": ctx.run_id}
+
+
+@app.task(name="chaos.narrow")
+async def work_where_few_may(ctx: Context, trigger: str) -> dict[str, int]:
+    temper, started_us = _temper(ctx), _now_us()
+    await ctx.sleep(0.2 + 10 * min(temper.seconds, 0.04))
+    return _finish(ctx, trigger, temper, started_us)
+
+
+@app.task(name="chaos.items")
+async def find_items(ctx: Context, trigger: str, count: int) -> AsyncIterator[int]:
+    return _items(ctx, trigger, count)
+
+
+async def _items(ctx: Context, trigger: str, count: int) -> AsyncIterator[int]:
+    """Each twice and in no order, half of them before it rests, so that what kills it meets half a plan."""
+    temper, started_us = _temper(ctx), _now_us()
+    found = sorted([*range(count), *range(count)], key=lambda item: blake2b(f"{ctx.run_id} {item}".encode()).digest())
+    for item in found[:count]:
+        yield item
+    await ctx.sleep(temper.seconds)
+    for item in found[count:]:
+        yield item
+    _finish(ctx, trigger, temper, started_us)
+
+
+@app.task(name="chaos.segment")
+async def work_on_a_segment(ctx: Context, trigger: str, items: list[int]) -> dict[str, int]:
+    temper, started_us = _temper(ctx), _now_us()
+    await ctx.sleep(temper.seconds)
+    return _finish(ctx, trigger, temper, started_us, items=tuple(items))
+
+
 def _temper(ctx: Context) -> _Temper:
     """Most are short, one in ten is not, one in forty outlasts a lease; one in twenty-five fails.
 
@@ -60,10 +104,17 @@ def _temper(ctx: Context) -> _Temper:
     return _Temper(seconds, luck < 5, 5 <= luck < 10)
 
 
-def _finish(ctx: Context, trigger: str, temper: _Temper, started_us: int) -> dict[str, int]:
+def _finish(
+    ctx: Context,
+    trigger: str,
+    temper: _Temper,
+    started_us: int,
+    due_at: datetime | None = None,
+    items: tuple[int, ...] = (),
+) -> dict[str, int]:
     if temper.fails_before:
         raise RuntimeError("fails before its work, as planned")
-    fire_at = ctx.fire_at or _EPOCH
+    fire_at = due_at or ctx.fire_at or _EPOCH
     effect = EffectFact(
         run_id=ctx.run_id,
         attempt_no=ctx.attempt_no,
@@ -72,6 +123,7 @@ def _finish(ctx: Context, trigger: str, temper: _Temper, started_us: int) -> dic
         started_us=started_us,
         finished_us=_now_us(),
         worker=os.environ["CHAOS_WORKER"],
+        items=items,
     )
     # One write of a short line is never torn, however many processes append and whenever they die.
     os.write(_file(), msgspec.json.encode(effect) + b"\n")

@@ -10,34 +10,43 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from tests.chaos import fan_out_checks, limit_checks, milestone_checks, outage_checks
 from tests.chaos.facts import AttemptFact, EffectFact, Facts, PlannedTrigger, RunFact
+from tests.chaos.outage_checks import away_us
+from tests.chaos.violation import Violation
 
+# What its trigger gives birth to.
+FIRED = frozenset({"interval", "fan-out"})
 TERMINAL_STATES = frozenset({"succeeded", "failed", "cancelled", "skipped"})
+ATTEMPTED_STATES = frozenset({"succeeded", "failed"})
 UNSUCCESSFUL_OUTCOMES = frozenset({"failed", "timed_out", "lost", "cancelled"})
 
 FULL_SECONDS = 180
 FIRES_MIN, FAULTS_MIN, TAKEOVERS_MIN, RESCUES_MIN = 30_000, 30, 5, 5
+MILESTONES_MIN, TICKED_MIN, LED_MIN = 300, 20, 100
+SEGMENTS_MIN, LIMITED_MIN = 500, 30
 # Handlers take 6 s at most, a freeze 8, a lease 3.5: whatever is held for longer was forgotten.
 HELD_SECONDS_MAX = 30.0
 # A frozen machine that wakes needs a moment to learn that its time is over.
 THAW_SECONDS = 2.0
 
 
-class Violation(Struct, frozen=True, order=True):
-    """One broken sentence. `subject` is the run, trigger or epoch that breaks it."""
-
-    kind: str
-    subject: str
-    detail: str
-
-
 class Figures(Struct, frozen=True):
-    """How much a run has seen. A takeover changes the holder; a rescue takes the runs of one lost worker back."""
+    """How much a run has seen. A takeover changes the holder; a rescue takes the runs of one lost worker back.
+
+    `milestones` were made; of the attempts at them so many were begun by a tick, and by the leader. `segments` of
+    fan-outs were ended. `limited` is how often the limit was reached.
+    """
 
     fires: int
     faults: int
     takeovers: int
     rescues: int
+    milestones: int
+    ticked: int
+    led: int
+    segments: int
+    limited: int
 
 
 def check(facts: Facts) -> tuple[Violation, ...]:
@@ -54,7 +63,19 @@ def figures_of(facts: Facts) -> Figures:
         for attempt in facts.attempts
         if attempt.outcome == "lost" and attempt.finished_us >= lost_at.get(attempt.worker_id, attempt.finished_us + 1)
     }
-    return Figures(len(_planned_runs(facts)), facts.faults_count, takeovers, len(rescued))
+    ticked, led = milestone_checks.begun_by_ticks_and_leader(facts)
+    made = milestone_checks.made_labels(facts)
+    return Figures(
+        fires=len(_planned_runs(facts)),
+        faults=facts.faults_count,
+        takeovers=takeovers,
+        rescues=len(rescued),
+        milestones=len(made),
+        ticked=ticked,
+        led=led,
+        segments=fan_out_checks.ended_segments_count(facts),
+        limited=limit_checks.times_at_the_limit(facts),
+    )
 
 
 def bars_of(seconds: int) -> Figures:
@@ -62,7 +83,17 @@ def bars_of(seconds: int) -> Figures:
 
     A longer run is held to more; a shorter one to less, and may not claim what 180 seconds prove.
     """
-    bars = (FIRES_MIN, FAULTS_MIN, TAKEOVERS_MIN, RESCUES_MIN)
+    bars = (
+        FIRES_MIN,
+        FAULTS_MIN,
+        TAKEOVERS_MIN,
+        RESCUES_MIN,
+        MILESTONES_MIN,
+        TICKED_MIN,
+        LED_MIN,
+        SEGMENTS_MIN,
+        LIMITED_MIN,
+    )
     return Figures(*(-(-bar * seconds // FULL_SECONDS) for bar in bars))
 
 
@@ -71,7 +102,7 @@ def due_times(trigger: PlannedTrigger) -> range:
 
 
 def each_due_time_has_one_run(facts: Facts) -> Iterator[Violation]:
-    counts = Counter((run.trigger, run.fire_at_us) for run in facts.runs)
+    counts = Counter((run.trigger, run.fire_at_us) for run in facts.runs if run.origin in FIRED)
     due = {(trigger.name, at) for trigger in facts.planned for at in due_times(trigger)}
     for name, at in due - counts.keys():
         yield Violation("missing run", name, f"nothing fired for {at}")
@@ -84,7 +115,7 @@ def each_due_time_has_one_run(facts: Facts) -> Iterator[Violation]:
 
 def each_run_has_its_fire_key(facts: Facts) -> Iterator[Violation]:
     for run in facts.runs:
-        if not run.is_keyed:
+        if not run.is_keyed and run.origin != "segment":
             yield Violation("no fire key", run.id, "nothing keeps its firing from being repeated")
 
 
@@ -95,7 +126,7 @@ def each_run_has_ended(facts: Facts) -> Iterator[Violation]:
             yield Violation(kind, run.id, f"{run.state} at the end, {'' if run.is_live else 'not '}among the live ones")
         elif run.is_live:
             yield Violation("ended but live", run.id, f"{run.state}, and can be claimed again")
-        elif run.state != "succeeded":
+        elif run.state != "succeeded" and run.origin != "milestone":
             yield Violation("unexpected end", run.id, f"{run.state}, although its handler succeeds in the end")
         elif run.finished_us is None or run.started_us is None:
             yield Violation("end without time", run.id, "succeeded, but nobody knows when")
@@ -132,12 +163,13 @@ def each_trigger_is_done(facts: Facts) -> Iterator[Violation]:
 
 
 def attempts_are_told_without_gaps(facts: Facts) -> Iterator[Violation]:
-    """Attempts 1 to n-1 ended without success, the nth succeeded: so each loss and failure costs exactly one."""
+    """Attempts 1 to n-1 ended without success, the nth as the run did: so each loss and failure costs exactly one."""
     tried = _attempts_by_run(facts)
     runs = {run.id for run in facts.runs}
     for run in facts.runs:
         numbers = [attempt.attempt_no for attempt in tried[run.id]]
-        if run.state == "succeeded" and numbers != list(range(1, run.attempts_count)):
+        untold = 1 if run.state == "succeeded" else 0
+        if run.state in ATTEMPTED_STATES and numbers != list(range(1, run.attempts_count + 1 - untold)):
             problem = f"{run.attempts_count} attempts, of which {numbers} ended without success"
             yield Violation("attempts not contiguous", run.id, problem)
     for attempt in facts.attempts:
@@ -151,7 +183,7 @@ def one_attempt_holds_at_a_time(facts: Facts) -> Iterator[Violation]:
     tried = _attempts_by_run(facts)
     for run in facts.runs:
         spans = [(attempt.started_us, attempt.finished_us) for attempt in tried[run.id]]
-        if run.started_us is not None and run.finished_us is not None:
+        if run.state == "succeeded" and run.started_us is not None and run.finished_us is not None:
             spans.append((run.started_us, run.finished_us))
         for before, after in itertools.pairwise(spans):
             if after[0] < before[1]:
@@ -161,18 +193,24 @@ def one_attempt_holds_at_a_time(facts: Facts) -> Iterator[Violation]:
 
 
 def no_attempt_is_forgotten(facts: Facts) -> Iterator[Violation]:
-    """A run that is held is worked on, or taken back: it does not wait for its time-out."""
+    """A run that is held is worked on, or taken back: it does not wait for its time-out, only for the database."""
     spans = [(one.run_id, one.started_us, one.finished_us) for one in facts.attempts]
-    spans += [(run.id, run.started_us, run.finished_us) for run in facts.runs if run.started_us and run.finished_us]
+    spans += [
+        (run.id, run.started_us, run.finished_us)
+        for run in facts.runs
+        if run.started_us and run.finished_us and run.origin != "fan-out"
+    ]
     for name, started_us, finished_us in spans:
-        if (seconds := (finished_us - started_us) / 1e6) > HELD_SECONDS_MAX:
+        held_us = finished_us - started_us - away_us(facts, started_us, finished_us)
+        if (seconds := held_us / 1e6) > HELD_SECONDS_MAX:
             yield Violation("forgotten", name, f"held for {seconds:.1f} s")
 
 
 def ends_are_told_by_their_own_attempt(facts: Facts) -> Iterator[Violation]:
     """The stored result names the attempt that returned it: another number means a stale token was accepted."""
     for run in facts.runs:
-        if run.state == "succeeded" and run.result_attempt != run.attempts_count:
+        told = run.origin != "fan-out"  # its result is what became of its segments
+        if told and run.state == "succeeded" and run.result_attempt != run.attempts_count:
             problem = f"attempt {run.attempts_count} holds it, the result is that of attempt {run.result_attempt}"
             yield Violation("stale end", run.id, problem)
 
@@ -263,6 +301,10 @@ CHECKS = (
     nobody_works_after_being_given_up,
     one_leader_in_one_epoch,
     epochs_only_grow,
+    *milestone_checks.CHECKS,
+    *fan_out_checks.CHECKS,
+    *limit_checks.CHECKS,
+    *outage_checks.CHECKS,
     enough_was_seen,
 )
 
@@ -271,7 +313,9 @@ def _planned_runs(facts: Facts) -> list[RunFact]:
     """Distinct firings of the plan, so that neither strays nor repetitions help to reach the bar."""
     ranges = {trigger.name: due_times(trigger) for trigger in facts.planned}
     firings = {
-        (run.trigger, run.fire_at_us): run for run in facts.runs if run.fire_at_us in ranges.get(run.trigger, ())
+        (run.trigger, run.fire_at_us): run
+        for run in facts.runs
+        if run.origin in FIRED and run.fire_at_us in ranges.get(run.trigger, ())
     }
     return list(firings.values())
 

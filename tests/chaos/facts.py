@@ -4,20 +4,51 @@ Facts come from three witnesses that do not know one another: the plan (what was
 says it did) and the side-effect files (what handlers really did). The checker compares them; nothing here decides.
 """
 
+from typing import Literal, TypeAlias
+
 from msgspec import Struct
+
+SEGMENT_SIZE = 10
+NARROW_TENANT = "narrow"
+
+Origin: TypeAlias = Literal["interval", "fan-out", "segment", "milestone"]
 
 
 class PlannedTrigger(Struct, frozen=True):
-    """What one schedule was asked to do: fire at `start_us + n × every_us`, up to and including `end_us`."""
+    """What one schedule was asked to do: fire at `start_us + n × every_us`, up to and including `end_us`.
+
+    With `items`, each firing is spread over the numbers below it, so many of them to a segment as `SEGMENT_SIZE`.
+    The runs of `NARROW_TENANT` are limited.
+    """
 
     name: str
     start_us: int
     every_us: int
     end_us: int
+    items: int = 0
+    tenant: str = "default"
+
+
+class PlannedMilestone(Struct, frozen=True):
+    """What is to be made once of one subject, from `due_us` on. Its first `failures` attempts fail as planned."""
+
+    name: str
+    subject: str
+    due_us: int
+    failures: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}/{self.subject}"
 
 
 class RunFact(Struct, frozen=True):
-    """A run's row. `is_live` tells of its row among the live ones; `result_attempt` is what the handler returned."""
+    """A run's row. `is_live` tells of its row among the live ones; `result_attempt` is what the handler returned.
+
+    Of a milestone's run, `trigger` is the milestone's label, `fire_at_us` when it is due, `order_no` which attempt at
+    the milestone it is, and `created_by` who began that. Of a segment's run, `trigger` is that of its parent, whose run
+    is `parent_id`, and `order_no` is the segment's number.
+    """
 
     id: str
     trigger: str
@@ -29,6 +60,10 @@ class RunFact(Struct, frozen=True):
     result_attempt: int | None
     is_live: bool = False
     is_keyed: bool = True
+    origin: Origin = "interval"
+    order_no: int = 0
+    created_by: str = ""
+    parent_id: str = ""
 
 
 class AttemptFact(Struct, frozen=True):
@@ -43,7 +78,10 @@ class AttemptFact(Struct, frozen=True):
 
 
 class EffectFact(Struct, frozen=True):
-    """What a handler did, in its own words; `worker` is the process that the harness had started."""
+    """What a handler did, in its own words; `worker` is the process that the harness had started.
+
+    A segment's handler also tells the items that it was given.
+    """
 
     run_id: str
     attempt_no: int
@@ -52,6 +90,7 @@ class EffectFact(Struct, frozen=True):
     started_us: int
     finished_us: int
     worker: str
+    items: tuple[int, ...] = ()
 
 
 class AdvanceFact(Struct, frozen=True):
@@ -93,8 +132,66 @@ class FrozenFact(Struct, frozen=True):
     until_us: int
 
 
+class FanOutFact(Struct, frozen=True):
+    """The impact snapshot of a run, and what the run's result says that became of its segments."""
+
+    run_id: str
+    items_total: int
+    segments_count: int
+    result_items: int | None
+    result_segments: int | None
+    result_succeeded: int | None
+
+
+class SegmentFact(Struct, frozen=True):
+    """A slice of a snapshot. `child_id` is the run that does its work."""
+
+    run_id: str
+    segment_no: int
+    items_count: int
+    child_id: str | None
+    state: str | None
+
+
+class TurnFact(Struct, frozen=True):
+    """A run of the tenant that has a limit was claimed (`begins`), or ended, given back or taken back."""
+
+    run_id: str
+    token: int
+    begins: bool
+
+
+class MilestoneFact(Struct, frozen=True):
+    """How far a milestone is with its subject at the end."""
+
+    label: str
+    state: str
+    attempts_count: int
+
+
+class MarkerFact(Struct, frozen=True):
+    """A done marker. `result_run` and `result_attempt` are what its stored result says of who made it."""
+
+    label: str
+    run_id: str
+    attempts_count: int
+    completed_us: int
+    result_run: str | None
+    result_attempt: int | None
+
+
+class OutageFact(Struct, frozen=True):
+    """The database was away: from when its last process had ended to when it was started again."""
+
+    from_us: int
+    until_us: int
+
+
 class Facts(Struct, frozen=True):
-    """All of it. `terms` and `advances` are in the order in which they were committed."""
+    """All of it. `terms`, `advances` and `turns` are in the order in which they were written.
+
+    `outage_seconds` is how long the database was to be away, nought where it was not to be.
+    """
 
     seconds: int
     faults_count: int
@@ -108,3 +205,12 @@ class Facts(Struct, frozen=True):
     claimed_terms: tuple[TermFact, ...]
     worker_losses: tuple[WorkerLossFact, ...]
     frozen: tuple[FrozenFact, ...] = ()
+    milestones_planned: tuple[PlannedMilestone, ...] = ()
+    milestones: tuple[MilestoneFact, ...] = ()
+    markers: tuple[MarkerFact, ...] = ()
+    fan_outs: tuple[FanOutFact, ...] = ()
+    segments: tuple[SegmentFact, ...] = ()
+    limit_max: int = 0
+    turns: tuple[TurnFact, ...] = ()
+    outage_seconds: float = 0.0
+    outages: tuple[OutageFact, ...] = ()

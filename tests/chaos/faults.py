@@ -9,7 +9,7 @@ import psutil
 
 from rota.adapters.system_clock import SystemClock
 from tests.chaos.database import ChaosDatabase
-from tests.chaos.facts import FrozenFact
+from tests.chaos.facts import FrozenFact, OutageFact
 from tests.chaos.fleet import Fleet, Member
 from tests.chaos.plan import Fault
 from tests.support.waiting import loop_sleep
@@ -18,13 +18,14 @@ _clock = SystemClock()
 
 
 class FaultInjector:
-    """`done` and `frozen` are what the checker is told; `lines` are for people."""
+    """`done`, `frozen` and `outages` are what the checker is told."""
 
     def __init__(self, fleet: Fleet, database: ChaosDatabase) -> None:
         self._fleet = fleet
         self._database = database
         self.done = 0
         self.frozen: list[FrozenFact] = []
+        self.outages: list[OutageFact] = []
 
     async def inject_all(self, faults: tuple[Fault, ...]) -> None:
         """Each at its time from now on, also while earlier ones last; returns when the last is over."""
@@ -41,10 +42,13 @@ class FaultInjector:
             count = await self._database.end_sessions(max(0.1, fault.share))
             self.done += count > 0
             print(f"{told}: {count} of them", flush=True)
+        elif verb == "outage":
+            print(f"{told} ({fault.seconds:g} s)", flush=True)
+            self.outages.append(await self._database.go_away(fault.seconds, _now_us))
+            self.done += 1
         elif noun == "database":
-            self.done += self._database.crash(signal.SIGKILL if verb == "kill" else signal.SIGQUIT)
             print(told, flush=True)
-            await self._database.start()
+            self.done += await self._database.crash(signal.SIGKILL if verb == "kill" else signal.SIGQUIT)
         elif noun == "workers":
             print(f"{told} ({fault.seconds} s)", flush=True)
             self.done += 1
@@ -81,10 +85,10 @@ class FaultInjector:
             else:
                 await self._freeze([pid], fault)
         elif noun == "worker" and verb == "freeze":
-            began_us, name = _clock.wall_ns() // 1000, victim.process_name
+            began_us, name = _now_us(), victim.process_name
             # The supervisor stands still first: it must not see its processes stop one by one.
             await self._freeze([victim.pid, *(child.pid for child in victim.children())], fault)
-            self.frozen.append(FrozenFact(name, began_us, _clock.wall_ns() // 1000))
+            self.frozen.append(FrozenFact(name, began_us, _now_us()))
         else:
             await self._hit(verb, victim, [victim.pid], fault)
 
@@ -127,3 +131,7 @@ def _send(pid: int, number: signal.Signals) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _now_us() -> int:
+    return _clock.wall_ns() // 1000

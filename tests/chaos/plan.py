@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from tests.chaos.facts import PlannedTrigger
+from tests.chaos.facts import NARROW_TENANT, SEGMENT_SIZE, PlannedMilestone, PlannedTrigger
+from tests.chaos.milestone_checks import RETRY_SECONDS
 
 FIRES_PER_SECOND = 200
 EVERY_US_MIN, EVERY_US_MAX = 1_000_000, 10_000_000
@@ -18,6 +19,26 @@ CUT_SECONDS = (3.8, 5.2)
 DEAF_SECONDS = (0.3, 1.0)
 QUIET_FAULTS = 3
 RETURN_SECONDS = (0.1, 2.0)
+# What was begun before the outage is over by then, or was frozen.
+OUTAGE_MARGIN_SECONDS = 4.0
+OUTAGE_KILLS_SECONDS_MIN = 20.0
+
+# Of a handler of 0.4 s there are five a second at most, so that the limit is met time and again, and always caught up.
+LIMIT_MAX = 2
+NARROW_PER_SECOND = 2.0
+
+FAN_OUTS_PER_SECOND = 0.8
+ITEMS = (25, 60)
+
+EVIDENCE = "sighting"
+# Long past, so that any moment of the run can be the one at which the evidence is old enough.
+AGES_SECONDS = {"SOON": 600.0, "LATER": 603.0}
+SUBJECTS_PER_SECOND = 1.0
+# Evidence is told between so many seconds before its first milestone is due and so many after it.
+TOLD_SECONDS = (-5.0, 1.0)
+# The last subjects have this long for their attempts before the run ends.
+LAST_SUBJECT_SECONDS = 8.0
+FAILURES = (0, 0, 0, 1, 1, 2)
 
 FaultKind: TypeAlias = Literal[
     "kill leader",
@@ -34,6 +55,7 @@ FaultKind: TypeAlias = Literal[
     "end sessions",
     "kill database",
     "restart database",
+    "outage database",
 ]
 
 # Each hand deals one fault of each line, in a random order: so that chance alone never leaves one of them out for long.
@@ -60,6 +82,13 @@ _BOUNDS = {
     "end": RETURN_SECONDS,
 }
 
+# At which part of the outage.
+_KILLS_IN_OUTAGE: tuple[tuple[float, FaultKind], ...] = (
+    (0.2, "kill worker"),
+    (0.4, "kill leader"),
+    (0.6, "kill server"),
+)
+
 
 class Fault(Struct, frozen=True):
     """`seconds` is how long it lasts: frozen, cut off, deaf, or away before it is started again.
@@ -74,20 +103,61 @@ class Fault(Struct, frozen=True):
     share: float
 
 
+class Subject(Struct, frozen=True):
+    """Of whom both milestones are to be made. `told_us` is when its evidence is recorded.
+
+    Of every other one `ticks` are asked for at once when a milestone falls due; the leader has the rest for itself.
+    """
+
+    name: str
+    occurred_us: int
+    told_us: int
+    failures: int
+    ticks: int
+
+    def due_us(self, milestone: str) -> int:
+        return self.occurred_us + round(AGES_SECONDS[milestone] * 1e6)
+
+
 class ChaosPlan(Struct, frozen=True):
-    """All of it, before it begins."""
+    """All of it, before it begins. The outage comes on top of `seconds`."""
 
     seed: int
     seconds: int
+    outage_seconds: int
+    start_us: int
     triggers: tuple[PlannedTrigger, ...]
     faults: tuple[Fault, ...]
+    subjects: tuple[Subject, ...]
+
+    @property
+    def end_us(self) -> int:
+        return self.start_us + (self.seconds + self.outage_seconds) * 1_000_000
+
+    @property
+    def milestones(self) -> tuple[PlannedMilestone, ...]:
+        return tuple(
+            PlannedMilestone(name, subject.name, subject.due_us(name), subject.failures)
+            for subject in self.subjects
+            for name in AGES_SECONDS
+        )
 
 
-def make_plan(seed: int, seconds: int, start_us: int) -> ChaosPlan:
-    """`FIRES_PER_SECOND` from `start_us` on, and a fault every `FAULT_SPACING_SECONDS`, for so many seconds."""
+def make_plan(seed: int, seconds: int, start_us: int, outage_seconds: int = 0) -> ChaosPlan:
+    """`FIRES_PER_SECOND` from `start_us` on, and a fault every `FAULT_SPACING_SECONDS`, for so many seconds.
+
+    With an outage, the faults pause in their middle until the database is back.
+    """
     dice = random.Random(seed)
-    triggers = tuple(_triggers(dice, start_us, start_us + seconds * 1_000_000))
-    return ChaosPlan(seed, seconds, triggers, tuple(_faults(dice, seconds)))
+    end_us = start_us + (seconds + outage_seconds) * 1_000_000
+    triggers = (
+        *_triggers(dice, start_us, end_us),
+        *_fan_outs(dice, start_us, end_us),
+        *_narrow(dice, start_us, end_us),
+    )
+    faults = tuple(_with_outage(dice, tuple(_faults(dice, seconds)), seconds, outage_seconds))
+    subjects = tuple(_subjects(dice, start_us, end_us))
+    return ChaosPlan(seed, seconds, outage_seconds, start_us, triggers, faults, subjects)
 
 
 def _triggers(dice: random.Random, start_us: int, end_us: int) -> Iterator[PlannedTrigger]:
@@ -96,6 +166,15 @@ def _triggers(dice: random.Random, start_us: int, end_us: int) -> Iterator[Plann
         every_us = dice.randrange(EVERY_US_MIN, EVERY_US_MAX + 1, 1000)
         name = f"chaos-{int(rate * 1000):06d}"
         yield PlannedTrigger(name, start_us + dice.randrange(0, every_us, 1000), every_us, end_us)
+        rate += 1e6 / every_us
+
+
+def _fan_outs(dice: random.Random, start_us: int, end_us: int) -> Iterator[PlannedTrigger]:
+    rate = 0.0
+    while rate < FAN_OUTS_PER_SECOND:
+        every_us = dice.randrange(EVERY_US_MAX // 2, EVERY_US_MAX + 1, 1000)
+        name = f"chaos-fan-out-{int(rate * 1000):06d}"
+        yield PlannedTrigger(name, start_us + dice.randrange(0, every_us, 1000), every_us, end_us, dice.randint(*ITEMS))
         rate += 1e6 / every_us
 
 
@@ -123,9 +202,68 @@ def _at_the_end(no: int, count: int, dealt: FaultKind) -> FaultKind:
     return "end sessions" if hits_a_worker and no >= count - 1 - QUIET_FAULTS else dealt
 
 
-def schedule_bodies(plan: ChaosPlan) -> list[dict[str, Any]]:
+def _narrow(dice: random.Random, start_us: int, end_us: int) -> Iterator[PlannedTrigger]:
+    rate = 0.0
+    while rate < NARROW_PER_SECOND:
+        every_us = dice.randrange(EVERY_US_MIN * 2, EVERY_US_MAX // 2, 1000)
+        first_us = start_us + dice.randrange(0, every_us, 1000)
+        name = f"chaos-narrow-{int(rate * 1000):06d}"
+        yield PlannedTrigger(name, first_us, every_us, end_us, tenant=NARROW_TENANT)
+        rate += 1e6 / every_us
+
+
+def _with_outage(dice: random.Random, faults: tuple[Fault, ...], seconds: int, outage_seconds: int) -> Iterator[Fault]:
+    """What dies meanwhile is started again while the database is away, and has to wait for it."""
+    if not outage_seconds:
+        yield from faults
+        return
+    before = [fault for fault in faults if fault.at_seconds < seconds / 2]
+    began = before[-1].at_seconds + OUTAGE_MARGIN_SECONDS
+    outage = Fault(0, began, "outage database", outage_seconds, dice.random())
+    kills = [
+        Fault(0, began + outage_seconds * share, kind, round(dice.uniform(*RETURN_SECONDS), 2), dice.random())
+        for share, kind in _KILLS_IN_OUTAGE
+        if outage_seconds >= OUTAGE_KILLS_SECONDS_MIN
+    ]
+    after = [structs.replace(one, at_seconds=one.at_seconds + outage_seconds) for one in faults[len(before) :]]
+    for place, fault in enumerate([*before, outage, *kills, *after]):
+        yield structs.replace(fault, no=place + 1)
+
+
+def _subjects(dice: random.Random, start_us: int, end_us: int) -> Iterator[Subject]:
+    """Half of them are ticked."""
+    last_us = end_us - round(LAST_SUBJECT_SECONDS * 1e6)
+    spacing_us = round(1e6 / SUBJECTS_PER_SECOND)
+    for place, at_us in enumerate(range(start_us, last_us, spacing_us)):
+        due_us = at_us + dice.randrange(0, spacing_us, 1000)
+        told_us = max(start_us, due_us + round(dice.uniform(*TOLD_SECONDS) * 1e6))
+        failures = dice.choice(FAILURES)
+        name = f"site-{place:04d}-fails-{failures}"
+        yield Subject(
+            name, due_us - round(AGES_SECONDS["SOON"] * 1e6), told_us, failures, place % 2 * dice.randint(2, 4)
+        )
+
+
+def milestone_body(milestone: str) -> dict[str, Any]:
+    """A schedule that makes it of every subject of which there is evidence."""
+    return {
+        "name": f"makes-{milestone}",
+        "triggers": [
+            {
+                "kind": "milestone",
+                "name": milestone,
+                "evidence": EVIDENCE,
+                "age_seconds": AGES_SECONDS[milestone],
+            }
+        ],
+        "target": {"kind": "task", "task": "chaos.milestone"},
+        "policies": {"timeout_seconds": 600, "retry": {"delays_seconds": list(RETRY_SECONDS)}},
+    }
+
+
+def schedule_bodies(plan: ChaosPlan, tenant: str) -> list[dict[str, Any]]:
     """The plan's triggers as the API takes schedules."""
-    return [_body(trigger, place) for place, trigger in enumerate(plan.triggers)]
+    return [_body(trigger, place) for place, trigger in enumerate(plan.triggers) if trigger.tenant == tenant]
 
 
 def _body(trigger: PlannedTrigger, place: int) -> dict[str, Any]:
@@ -135,15 +273,11 @@ def _body(trigger: PlannedTrigger, place: int) -> dict[str, Any]:
             {
                 "kind": "interval",
                 "every_seconds": trigger.every_us / 1e6,
-                "start_at": _instant(trigger.start_us),
-                "end_at": _instant(trigger.end_us),
+                "start_at": instant(trigger.start_us),
+                "end_at": instant(trigger.end_us),
             }
         ],
-        "target": {
-            "kind": "task",
-            "task": "chaos.thread" if place % 4 == 0 else "chaos.loop",
-            "args": {"trigger": trigger.name},
-        },
+        "target": _target(trigger, place),
         "policies": {
             "overlap": "allow",
             "misfire": "fire_all",
@@ -155,5 +289,17 @@ def _body(trigger: PlannedTrigger, place: int) -> dict[str, Any]:
     }
 
 
-def _instant(at_us: int) -> str:
+def _target(trigger: PlannedTrigger, place: int) -> dict[str, Any]:
+    if trigger.tenant == NARROW_TENANT:
+        return {"kind": "task", "task": "chaos.narrow", "args": {"trigger": trigger.name}}
+    if not trigger.items:
+        task = "chaos.thread" if place % 4 == 0 else "chaos.loop"
+        return {"kind": "task", "task": task, "args": {"trigger": trigger.name}}
+    args = {"trigger": trigger.name, "count": trigger.items}
+    selector = {"kind": "task", "task": "chaos.items", "args": args}
+    fan_out = {"selector": selector, "segment_size": SEGMENT_SIZE}
+    return {"kind": "task", "task": "chaos.segment", "args": {"trigger": trigger.name}, "fan_out": fan_out}
+
+
+def instant(at_us: int) -> str:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)).isoformat()

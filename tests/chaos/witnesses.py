@@ -12,21 +12,60 @@ from tests.chaos.facts import (
     AttemptFact,
     EffectFact,
     Facts,
-    FrozenFact,
+    FanOutFact,
+    MarkerFact,
+    MilestoneFact,
     RunFact,
+    SegmentFact,
     TermFact,
     TriggerFact,
+    TurnFact,
     WorkerLossFact,
 )
-from tests.chaos.plan import ChaosPlan
+from tests.chaos.faults import FaultInjector
+from tests.chaos.plan import LIMIT_MAX, ChaosPlan
 
+# A milestone's run and a segment's are told in their targets of what they are.
 _RUNS = """
-SELECT r.id::text AS id, s.name AS trigger, r.fire_at, r.state, r.attempts_count, r.started_at, r.finished_at,
+SELECT r.id::text AS id, r.state, o.origin, r.created_by,
+       CASE o.origin WHEN 'milestone' THEN concat(m.told ->> 'name', '/', m.told ->> 'subject')
+                     WHEN 'segment' THEN p.name ELSE s.name END AS trigger,
+       CASE o.origin WHEN 'milestone' THEN (m.told ->> 'due_at')::timestamptz ELSE r.fire_at END AS fire_at,
+       coalesce((m.told ->> 'attempt')::integer, (r.target ->> 'segment_no')::integer, 0) AS order_no,
+       coalesce(p.id::text, '') AS parent_id,
+       r.attempts_count, r.started_at, r.finished_at,
        (r.result ->> 'attempt')::integer AS result_attempt, l.run_id IS NOT NULL AS is_live,
        EXISTS (SELECT FROM scheduler.run_keys k WHERE k.run_id = r.id) AS is_keyed
   FROM scheduler.runs r
   LEFT JOIN scheduler.schedules s ON s.id = r.schedule_id
   LEFT JOIN scheduler.live_runs l ON l.run_id = r.id
+  LEFT JOIN LATERAL (
+       SELECT b.id, n.name FROM scheduler.runs b JOIN scheduler.schedules n ON n.id = b.schedule_id
+        WHERE r.target ->> 'kind' = 'segment' AND b.id = (r.target ->> 'run_id')::uuid) AS p ON true
+ CROSS JOIN LATERAL (SELECT r.target #> '{args,milestone}' AS told) AS m
+ CROSS JOIN LATERAL (
+       SELECT CASE WHEN m.told IS NOT NULL THEN 'milestone'
+                   WHEN r.target ->> 'kind' = 'segment' THEN 'segment'
+                   WHEN r.target -> 'fan_out' IS NOT NULL THEN 'fan-out'
+                   ELSE 'interval' END AS origin) AS o
+"""
+_TURNS = "SELECT run_id::text, token, begins FROM chaos.turns ORDER BY seq"
+_FAN_OUTS = """
+SELECT i.run_id::text, i.items_total, i.segments_count, (r.result ->> 'items_total')::integer,
+       (r.result ->> 'segments_count')::integer, (r.result ->> 'succeeded')::integer
+  FROM scheduler.impact_snapshots i
+  LEFT JOIN scheduler.runs r ON r.id = i.run_id
+"""
+_SEGMENTS = """
+SELECT s.run_id::text, s.segment_no, s.items_count, s.child_run_id::text, s.state
+  FROM scheduler.segments s
+  JOIN scheduler.impact_snapshots i ON i.run_id = s.run_id AND i.planned_by = s.planned_by
+"""
+_MILESTONES = "SELECT concat(name, '/', subject), state, attempts_count FROM scheduler.milestones"
+_MARKERS = """
+SELECT concat(name, '/', subject), run_id::text, attempts_count, completed_at, result ->> 'run',
+       (result ->> 'attempt')::integer
+  FROM scheduler.done_markers
 """
 _ATTEMPTS = """
 SELECT run_id::text AS run_id, attempt_no, coalesce(worker_id::text, '') AS worker_id, outcome, started_at, finished_at
@@ -53,16 +92,15 @@ _LAGS = """
 SELECT percentile_cont(ARRAY[0.5, 0.9, 0.99, 1]) WITHIN GROUP (ORDER BY extract(epoch FROM r.created_at - r.fire_at)),
        percentile_cont(ARRAY[0.5, 0.9, 0.99, 1]) WITHIN GROUP (ORDER BY extract(epoch FROM r.finished_at - r.fire_at))
   FROM scheduler.runs r
+ WHERE r.fire_at IS NOT NULL
 """
 
 
-async def read_facts(
-    plan: ChaosPlan, session: asyncpg.Connection, effects_dir: Path, faults_count: int, frozen: list[FrozenFact]
-) -> Facts:
+async def read_facts(plan: ChaosPlan, session: asyncpg.Connection, effects_dir: Path, injector: FaultInjector) -> Facts:
     runs, attempts = await session.fetch(_RUNS), await session.fetch(_ATTEMPTS)
     return Facts(
         seconds=plan.seconds,
-        faults_count=faults_count,
+        faults_count=injector.done,
         planned=plan.triggers,
         runs=tuple(_run(row) for row in runs),
         attempts=tuple(_attempt(row) for row in attempts),
@@ -72,7 +110,16 @@ async def read_facts(
         terms=tuple(TermFact(*row) for row in await session.fetch(_TERMS)),
         claimed_terms=tuple(TermFact(*row) for row in await session.fetch(_CLAIMED_TERMS)),
         worker_losses=tuple(WorkerLossFact(row[0], _us(row[1]) or 0) for row in await session.fetch(_WORKER_LOSSES)),
-        frozen=tuple(frozen),
+        frozen=tuple(injector.frozen),
+        milestones_planned=plan.milestones,
+        milestones=tuple(MilestoneFact(*row) for row in await session.fetch(_MILESTONES)),
+        markers=tuple(_marker(row) for row in await session.fetch(_MARKERS)),
+        fan_outs=tuple(FanOutFact(*row) for row in await session.fetch(_FAN_OUTS)),
+        segments=tuple(SegmentFact(*row) for row in await session.fetch(_SEGMENTS)),
+        limit_max=LIMIT_MAX,
+        turns=tuple(TurnFact(*row) for row in await session.fetch(_TURNS)),
+        outage_seconds=plan.outage_seconds,
+        outages=tuple(injector.outages),
     )
 
 
@@ -101,7 +148,15 @@ def _run(row: Any) -> RunFact:
         result_attempt=row["result_attempt"],
         is_live=row["is_live"],
         is_keyed=row["is_keyed"],
+        origin=row["origin"],
+        order_no=row["order_no"],
+        created_by=row["created_by"],
+        parent_id=row["parent_id"],
     )
+
+
+def _marker(row: Any) -> MarkerFact:
+    return MarkerFact(row[0], row[1], row[2], _us(row[3]) or 0, row[4], row[5])
 
 
 def _attempt(row: Any) -> AttemptFact:

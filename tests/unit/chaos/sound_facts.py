@@ -1,15 +1,23 @@
 """The facts of a small run in which everything is as promised, for tests that plant one bug each."""
 
 from tests.chaos.facts import (
+    NARROW_TENANT,
     AdvanceFact,
     AttemptFact,
     EffectFact,
     Facts,
+    FanOutFact,
     FrozenFact,
+    MarkerFact,
+    MilestoneFact,
+    OutageFact,
+    PlannedMilestone,
     PlannedTrigger,
     RunFact,
+    SegmentFact,
     TermFact,
     TriggerFact,
+    TurnFact,
     WorkerLossFact,
 )
 
@@ -26,24 +34,82 @@ def run_id(trigger: str, second: int) -> str:
 # Its first attempt was lost with worker `w1`, the second failed, the third succeeded.
 TROUBLED = run_id("t0", 3)
 
+# Two that fire every second, too, and take both turns each time.
+NARROW = PlannedTrigger("n0", 0, SECOND, SECONDS * SECOND, tenant=NARROW_TENANT)
+NARROW_TWIN = PlannedTrigger("n1", 0, SECOND, SECONDS * SECOND, tenant=NARROW_TENANT)
+PLAIN_TRIGGERS = (*TRIGGERS, NARROW, NARROW_TWIN)
+
+# Fires every second, too: 25 items in three segments each time.
+FAN_OUT = PlannedTrigger("f0", 0, SECOND, SECONDS * SECOND, 25)
+SIZES = (10, 10, 5)
+
+# Due at 4 s; of the first one an attempt fails, after its work; the leader begins six of the attempts.
+MILESTONES = tuple(
+    PlannedMilestone(name, f"s{no}", 4 * SECOND, 0 if (name, no) != ("SOON", 0) else 1)
+    for no in range(9)
+    for name in ("SOON", "LATER")
+)
+RETRIED = MILESTONES[0].label
+TICKED = tuple(milestone.label for milestone in MILESTONES[7:])
+
+
+def segment_run_id(second: int, segment_no: int) -> str:
+    return f"{run_id(FAN_OUT.name, second)}/{segment_no}"
+
+
+# A segment whose first attempt failed.
+RETRIED_SEGMENT = segment_run_id(3, 2)
+
+
+def milestone_run_id(label: str, order_no: int) -> str:
+    return f"{label}#{order_no}"
+
 
 def sound_facts() -> Facts:
-    firings = [(trigger.name, second) for trigger in TRIGGERS for second in range(SECONDS + 1)]
+    made = [(one, order_no) for one in MILESTONES for order_no in range(1, one.failures + 2)]
+    failed = milestone_run_id(RETRIED, 1)
+    firings = [(trigger.name, second) for trigger in (*PLAIN_TRIGGERS, FAN_OUT) for second in range(SECONDS + 1)]
+    segments = [(second, place) for second in range(SECONDS + 1) for place in range(len(SIZES))]
     return Facts(
         seconds=SECONDS,
         faults_count=5,
-        planned=TRIGGERS,
-        runs=tuple(_run(name, second) for name, second in firings),
-        attempts=(_attempt(1, "w1", "lost", 0), _attempt(2, "w2", "failed", 4)),
-        effects=(*(_effect(name, second) for name, second in firings), _troubled_effect(2, 4)),
+        planned=(*PLAIN_TRIGGERS, FAN_OUT),
+        runs=(
+            *(_run(name, second) for name, second in firings),
+            *(_milestone_run(*one) for one in made),
+            *(_segment_run(*one) for one in segments),
+        ),
+        attempts=(
+            _attempt(1, "w1", "lost", 0),
+            _attempt(2, "w2", "failed", 4),
+            AttemptFact(failed, 1, "w2", "failed", _at(4, 1), _at(4, 3)),
+            AttemptFact(RETRIED_SEGMENT, 1, "w2", "failed", _at(3, 5), _at(3, 6)),
+        ),
+        effects=(
+            *(_effect(name, second) for name, second in firings),
+            _troubled_effect(2, 4),
+            *(_milestone_effect(*one) for one in made),
+            *(_segment_effect(*one) for one in segments),
+        ),
         advances=tuple(
             AdvanceFact(name, (second - 1) * SECOND if second else None, second * SECOND) for name, second in firings
         ),
-        triggers=tuple(TriggerFact(trigger.name, SECONDS + 1, SECONDS * SECOND, None) for trigger in TRIGGERS),
+        triggers=tuple(
+            TriggerFact(trigger.name, SECONDS + 1, SECONDS * SECOND, None) for trigger in (*PLAIN_TRIGGERS, FAN_OUT)
+        ),
         terms=(TermFact(1, "a:1"), TermFact(2, "b:2"), TermFact(3, "b:2"), TermFact(4, "a:3")),
         claimed_terms=(TermFact(2, "b:2"), TermFact(4, "a:3")),
         worker_losses=(WorkerLossFact("w1", _at(3, 1)),),
         frozen=(FrozenFact("worker-1.1", 20 * SECOND, 25 * SECOND),),
+        milestones_planned=MILESTONES,
+        milestones=tuple(MilestoneFact(one.label, "done", one.failures + 1) for one in MILESTONES),
+        markers=tuple(_marker(one) for one in MILESTONES),
+        outage_seconds=0.5,
+        outages=(OutageFact(_at(6, 9), _at(7, 5)),),
+        fan_outs=tuple(_fan_out(second) for second in range(SECONDS + 1)),
+        segments=tuple(_segment(*one) for one in segments),
+        limit_max=2,
+        turns=tuple(turn for second in range(SECONDS + 1) for turn in _turns(second)),
     )
 
 
@@ -53,6 +119,7 @@ def _at(second: int, tenths: int) -> int:
 
 def _run(name: str, second: int) -> RunFact:
     attempts = 3 if run_id(name, second) == TROUBLED else 1
+    spreads = name == FAN_OUT.name
     return RunFact(
         id=run_id(name, second),
         trigger=name,
@@ -61,7 +128,8 @@ def _run(name: str, second: int) -> RunFact:
         attempts_count=attempts,
         started_us=_at(second, 6),
         finished_us=_at(second, 8),
-        result_attempt=attempts,
+        result_attempt=None if spreads else attempts,
+        origin="fan-out" if spreads else "interval",
     )
 
 
@@ -77,3 +145,77 @@ def _attempt(attempt_no: int, worker_id: str, outcome: str, tenths: int) -> Atte
 
 def _troubled_effect(attempt_no: int, tenths: int) -> EffectFact:
     return EffectFact(TROUBLED, attempt_no, "t0", 3 * SECOND, _at(3, tenths), _at(3, tenths + 1), "worker-2.1")
+
+
+def _milestone_tenths(order_no: int) -> int:
+    """When the attempt begins, after 4 s: the second when the back-off of half a second is over."""
+    return 1 if order_no == 1 else 9
+
+
+def _milestone_run(planned: PlannedMilestone, order_no: int) -> RunFact:
+    is_last, tenths = order_no > planned.failures, _milestone_tenths(order_no)
+    return RunFact(
+        id=milestone_run_id(planned.label, order_no),
+        trigger=planned.label,
+        fire_at_us=planned.due_us,
+        state="succeeded" if is_last else "failed",
+        attempts_count=1,
+        started_us=_at(4, tenths),
+        finished_us=_at(4, tenths + 2),
+        result_attempt=1 if is_last else None,
+        origin="milestone",
+        order_no=order_no,
+        created_by="ticker" if planned.label in TICKED else "leader",
+    )
+
+
+def _milestone_effect(planned: PlannedMilestone, order_no: int) -> EffectFact:
+    tenths, name = _milestone_tenths(order_no), milestone_run_id(planned.label, order_no)
+    return EffectFact(name, 1, planned.label, planned.due_us, _at(4, tenths), _at(4, tenths + 1), "worker-2.1")
+
+
+def _marker(planned: PlannedMilestone) -> MarkerFact:
+    last = planned.failures + 1
+    name = milestone_run_id(planned.label, last)
+    return MarkerFact(planned.label, name, last, _at(4, _milestone_tenths(last) + 2), name, 1)
+
+
+def _fan_out(second: int) -> FanOutFact:
+    return FanOutFact(run_id(FAN_OUT.name, second), FAN_OUT.items, len(SIZES), FAN_OUT.items, len(SIZES), len(SIZES))
+
+
+def _segment(second: int, place: int) -> SegmentFact:
+    child = segment_run_id(second, place + 1)
+    return SegmentFact(run_id(FAN_OUT.name, second), place + 1, SIZES[place], child, "succeeded")
+
+
+def _segment_run(second: int, place: int) -> RunFact:
+    name = segment_run_id(second, place + 1)
+    attempts = 2 if name == RETRIED_SEGMENT else 1
+    return RunFact(
+        id=name,
+        trigger=FAN_OUT.name,
+        fire_at_us=second * SECOND,
+        state="succeeded",
+        attempts_count=attempts,
+        started_us=_at(second, 6),
+        finished_us=_at(second, 8) - 1,
+        result_attempt=attempts,
+        is_keyed=False,
+        origin="segment",
+        order_no=place + 1,
+        parent_id=run_id(FAN_OUT.name, second),
+    )
+
+
+def _segment_effect(second: int, place: int) -> EffectFact:
+    run, first = _segment_run(second, place), sum(SIZES[:place])
+    times = (second * SECOND, _at(second, 6), _at(second, 7))
+    items = tuple(range(first, first + SIZES[place]))
+    return EffectFact(run.id, run.attempts_count, FAN_OUT.name, *times, "worker-2.1", items)
+
+
+def _turns(second: int) -> tuple[TurnFact, ...]:
+    """Both take theirs, and each gives it back."""
+    names = [run_id(trigger.name, second) for trigger in (NARROW, NARROW_TWIN)]
+    return tuple(TurnFact(name, 1, begins) for begins in (True, False) for name in names)

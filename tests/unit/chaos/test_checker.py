@@ -25,7 +25,10 @@ def change_run(name: str, **changes: object) -> Bug:
 def change_attempt(attempt_no: int, /, **changes: object) -> Bug:
     return lambda facts: replace(
         facts,
-        attempts=tuple(replace(one, **changes) if one.attempt_no == attempt_no else one for one in facts.attempts),
+        attempts=tuple(
+            replace(one, **changes) if (one.run_id, one.attempt_no) == (TROUBLED, attempt_no) else one
+            for one in facts.attempts
+        ),
     )
 
 
@@ -208,16 +211,18 @@ def test_strays_and_repetitions_do_not_help_to_the_bar() -> None:
 
 
 def test_figures_are_those_of_the_facts() -> None:
-    assert figures_of(SOUND) == Figures(fires=167 * 11, faults=5, takeovers=2, rescues=1)
+    assert figures_of(SOUND) == Figures(
+        fires=170 * 11, faults=5, takeovers=2, rescues=1, milestones=18, ticked=11, led=8, segments=33, limited=11
+    )
 
 
 @pytest.mark.parametrize(
     ("seconds", "bars"),
     [
-        (180, Figures(30_000, 30, 5, 5)),
-        (60, Figures(10_000, 10, 2, 2)),
-        (20, Figures(3_334, 4, 1, 1)),
-        (360, Figures(60_000, 60, 10, 10)),
+        (180, Figures(30_000, 30, 5, 5, 300, 20, 100, 500, 30)),
+        (60, Figures(10_000, 10, 2, 2, 100, 7, 34, 167, 10)),
+        (20, Figures(3_334, 4, 1, 1, 34, 3, 12, 56, 4)),
+        (360, Figures(60_000, 60, 10, 10, 600, 40, 200, 1_000, 60)),
     ],
 )
 def test_bars_are_in_proportion_and_never_rounded_down(seconds: int, bars: Figures) -> None:

@@ -1,8 +1,11 @@
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import rota
+from tests.chaos.checker import MILESTONES_MIN, SEGMENTS_MIN, due_times
+from tests.chaos.facts import SEGMENT_SIZE
 from tests.chaos.plan import FAULT_SPACING_SECONDS, FIRES_PER_SECOND, make_plan, schedule_bodies
 from tests.chaos.sources import BREAKAGES, copy_sources
 
@@ -17,7 +20,8 @@ def test_a_seed_gives_one_plan_and_another_seed_another() -> None:
 def test_schedules_add_up_to_the_rate_that_is_promised() -> None:
     triggers = make_plan(1, 180, 0).triggers
 
-    assert FIRES_PER_SECOND <= sum(1e6 / trigger.every_us for trigger in triggers) < FIRES_PER_SECOND + 1
+    plain = [trigger for trigger in triggers if not trigger.items and trigger.tenant == "default"]
+    assert FIRES_PER_SECOND <= sum(1e6 / trigger.every_us for trigger in plain) < FIRES_PER_SECOND + 1
     assert len({trigger.name for trigger in triggers}) == len(triggers) <= 1_000
 
 
@@ -42,10 +46,42 @@ def test_what_the_workers_meet_last_are_answers_that_are_lost() -> None:
 
 def test_schedules_are_told_to_fire_as_planned() -> None:
     plan = make_plan(1, 60, 1_800_000_000_000_000)
-    spec = schedule_bodies(plan)[0]["triggers"][0]
+    spec = schedule_bodies(plan, "default")[0]["triggers"][0]
 
     assert spec["every_seconds"] * 1e6 == plan.triggers[0].every_us
     assert spec["end_at"] == "2027-01-15T08:01:00+00:00"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_outage_comes_on_top_and_nothing_but_deaths_meets_it(seed: int) -> None:
+    without, plan = make_plan(seed, 180, 0), make_plan(seed, 180, 0, outage_seconds=60)
+    [outage] = [fault for fault in plan.faults if fault.kind == "outage database"]
+    meanwhile = [one.kind for one in plan.faults if 0 < one.at_seconds - outage.at_seconds < outage.seconds]
+    rest = [fault.kind for fault in plan.faults if fault.kind != "outage database"]
+
+    assert outage.seconds == 60
+    assert meanwhile == ["kill worker", "kill leader", "kill server"]
+    assert Counter(rest) == Counter([*(fault.kind for fault in without.faults), *meanwhile])
+    assert [fault.at_seconds for fault in plan.faults] == sorted(fault.at_seconds for fault in plan.faults)
+    assert plan.end_us == 240 * 1_000_000 == max(trigger.end_us for trigger in plan.triggers)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_subjects_are_told_and_due_within_the_run(seed: int) -> None:
+    plan = make_plan(seed, 180, 1_800_000_000_000_000)
+    due = [milestone.due_us for milestone in plan.milestones]
+
+    assert len({milestone.label for milestone in plan.milestones}) == len(due) >= MILESTONES_MIN
+    assert plan.start_us <= min(due) <= max(due) <= plan.end_us
+    assert all(plan.start_us <= subject.told_us <= plan.end_us for subject in plan.subjects)
+    assert sum(subject.ticks > 0 for subject in plan.subjects) == len(plan.subjects) // 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_full_plan_cuts_as_many_segments_as_the_bar_asks_for(seed: int) -> None:
+    triggers = make_plan(seed, 180, 0).triggers
+
+    assert sum(len(due_times(one)) * -(-one.items // SEGMENT_SIZE) for one in triggers) >= SEGMENTS_MIN
 
 
 @pytest.mark.parametrize("name", BREAKAGES)
