@@ -16,6 +16,7 @@ from rota.domain.fan_out import (
     TaskSelector,
 )
 from rota.domain.ids import RunId
+from rota.domain.limit import Limit
 from rota.domain.page import PageRequest
 from rota.domain.policies import RunPolicy
 from rota.domain.run import AWAITING_SEGMENTS, ClaimedRun, Settlement
@@ -25,6 +26,7 @@ from rota.storage.memory.fan_outs import MemoryFanOutKeeping, MemoryFanOutPlans,
 from rota.storage.postgres.fan_outs import PostgresFanOutKeeping, PostgresFanOutPlans, PostgresImpactReader
 from tests.contract.records import ACME, GLOBEX
 from tests.contract.run_stores import AUDIT, RunStores, draft, retry, success
+from tests.contract.stores import START
 
 ALL = PageRequest(limit=500)
 
@@ -141,6 +143,24 @@ async def test_the_run_waits_held_by_nobody_and_its_children_are_claimed(fan_out
     assert await fan_outs.counts(run_id) == SegmentCounts(running=3)
     child = await fan_outs.runs.reader.get(ACME, claimed[0].run_id)
     assert (child.priority, child.reason) == (4, f"segment 1 of 3 of run {run_id}")
+
+
+@pytest.mark.parametrize("is_set_later", [False, True])
+async def test_a_waiting_run_does_not_take_the_room_of_its_segments(fan_outs: FanOuts, *, is_set_later: bool) -> None:
+    runs = fan_outs.runs
+    one = Limit("queue", "default", START, "root", 1)
+    if not is_set_later:
+        await runs.limits.put(one, AUDIT)
+    run_id = await fan_outs.launched(FanOut(TaskSelector("find"), 1), 2)
+    if is_set_later:
+        await runs.limits.put(one, AUDIT)
+    assert (await runs.limits.get("queue", "default")).room == 1
+    worker_id = await runs.worker()
+    (first,) = await runs.claim(worker_id)
+    assert await runs.claim(worker_id) == []
+    await runs.claims.settle_batch([success(first)])
+    (second,) = await runs.claim(worker_id)
+    assert {first.run_id, second.run_id} == set(await fan_outs.children(run_id))
 
 
 async def test_a_waiting_run_is_neither_lost_nor_overdue(fan_outs: FanOuts) -> None:

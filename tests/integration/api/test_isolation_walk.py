@@ -19,6 +19,7 @@ MAKES_ITS_OWN = {
     ("PUT", "/api/v1/schedule-templates/{template_name}"),
     ("PUT", "/api/v1/bindings/{kind}/{subject}"),
     ("PUT", "/api/v1/evidence/{kind}/{subject}"),
+    ("PUT", "/api/v1/flags/{flag_name}"),
 }
 
 
@@ -81,6 +82,7 @@ async def test_anothers_object_answers_exactly_as_one_that_does_not_exist(world:
         assert told == {name: value for name, value in missing.json().items() if name not in NOT_COMPARED}
         expected = {"tenant_id": "TENANT_FORBIDDEN", "worker_id": "ROLE_FORBIDDEN", "queue_name": "ROLE_FORBIDDEN"}
         code = next((code for name, code in expected.items() if f"{{{name}}}" in template), "NOT_FOUND")
+        code = "ROLE_FORBIDDEN" if template.startswith("/api/v1/platform/") else code
         assert told["code"] == code, (method, template, told)
         assert not [value for value in world.ids.values() if value in str(told)], (method, template, told)
         walked += 1
@@ -116,9 +118,22 @@ async def test_putting_the_name_of_anothers_template_or_binding_makes_an_own_one
     assert await rows_of_acme(world) == before
 
 
+async def test_switching_a_flag_switches_ones_own_and_shows_nothing_of_anothers(world: World) -> None:
+    off = {"enabled": False, "reason": "acme is being moved"}
+    theirs = (await world.call("PUT", "/flags/firing", off)).raise_for_status().json()
+    before = await rows_of_acme(world)
+    assert theirs["tenant"]["reason"] == off["reason"]
+    (seen,) = (await world.call("GET", "/flags", tenant=GLOBEX)).json()["items"]
+    assert (seen["name"], seen["tenant"]) == ("firing", None)
+    own = (await world.call("PUT", "/flags/firing", {**off, "reason": "ours"}, tenant=GLOBEX)).json()
+    assert own["tenant"]["reason"] == "ours"
+    assert await rows_of_acme(world) == before
+
+
 async def test_nothing_of_another_tenant_is_in_any_answer(world: World) -> None:
     before = await rows_of_acme(world)
-    secrets = [value for name, value in world.ids.items() if name != "tenant_id"]
+    # Flags are the platform's own words; what a tenant has set of them is its own.
+    secrets = [value for name, value in world.ids.items() if name not in {"tenant_id", "flag_name"}]
     for route in await described_routes(world):
         if "{" in route[1] or route[1].endswith("openapi.json"):
             continue

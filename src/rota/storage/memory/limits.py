@@ -82,7 +82,7 @@ class Rooms:
     database: MemoryDatabase
 
     def running_count(self, kind: LimitKind, name: str) -> int:
-        held = self.database.runs_state.held()
+        held = [live for live in self.database.runs_state.held() if not live.is_awaiting]
         return sum((live.queue if kind == "queue" else live.tenant_id) == name for live in held)
 
     def room(self, stored: StoredLimit) -> int:

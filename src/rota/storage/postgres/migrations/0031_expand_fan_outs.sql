@@ -192,8 +192,10 @@ CREATE FUNCTION scheduler.launch_segments(
         SELECT b.child_run_id, of_tenant, now, held.timeout_seconds, held.priority, 'queued', held.queue, '{segment}'
           FROM born b;
 
+        -- Under no limit while it waits: it would hold the room that its own segments need.
         UPDATE scheduler.live_runs l
            SET worker_id = nobody,
+               is_limited = false,
                attempt_token = ((l.attempt_token >> 32) + 1) << 32 | 4294967295,
                hard_deadline_at = 'infinity'
          WHERE l.run_id = of_run AND l.worker_id IS NOT NULL;
