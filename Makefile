@@ -10,7 +10,7 @@ PYTHON ?= python3
 ARGS ?=
 # Passed on to pytest by `make test` and `make gates`: make test TESTS="tests/unit -k cron"
 TESTS ?= tests
-JOBS ?= 2
+JOBS ?= 3
 SECONDS ?= 60
 UV ?= uv
 

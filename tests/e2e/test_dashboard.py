@@ -172,12 +172,13 @@ def test_the_keyboard_reaches_everything_in_the_order_of_the_page(visitor: Visit
     page = visitor.come(rota.token)
     page.goto(rota.url)
     reached: list[str] = []
-    for _ in range(6):
+    for _ in range(7):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.textContent.trim()"))
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid", reached
 
-    assert reached == ["Skip to the content", "Rota", "Schedules", "Recent runs", "Sign out", "a-first-in-order"]
+    menu = ["Rota", "Schedules", "Recent runs", "Bindings"]
+    assert reached == ["Skip to the content", *menu, "Sign out", "a-first-in-order"]
     page.keyboard.press("Enter")
     page.wait_for_url("**/schedules/*")
     expect(page.locator("h1")).to_contain_text("a-first-in-order")

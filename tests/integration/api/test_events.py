@@ -21,7 +21,7 @@ async def test_what_happened_is_listed_newest_first_by_every_filter(world: World
         "type=SchedulePaused": ["SchedulePaused"],
         "event_type=SchedulePaused": ["SchedulePaused"],
         "type=SchedulePaused,ScheduleCreated": ["SchedulePaused", "ScheduleCreated"],
-        f"subject={world.ids['schedule_id']}": ["SchedulePaused", "ScheduleCreated"],
+        f"subject={world.ids['schedule_id']}": ["SchedulePaused", "ScheduleChanged", "ScheduleCreated"],
         "type=SchedulePaused&days=1": ["SchedulePaused"],
     }.items():
         found = (await world.call("GET", f"/events?{query}")).json()

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from rota.api.rest.runs_wire import RunRequest
-from rota.domain.policies import Policies, RetryPolicy, RunPolicy
+from rota.domain.policies import InterventionPolicy, Policies, RetryPolicy, RunPolicy
 from rota.domain.schedule import ScheduleDraft
 from rota.domain.targets import HttpTarget, SegmentTarget, Target, TaskTarget
 from rota.domain.triggers import AtTrigger, Calendar, CronTrigger, IntervalTrigger, MilestoneTrigger, Trigger
@@ -77,7 +77,15 @@ WRONG: dict[type[Struct], dict[str, list[object]]] = {
         "catch_up_window_seconds": [-1],
         "queue": ["Bad Queue", "", "x" * 65],
         "priority": [10, -1, 0.5, "high"],
+        "intervention": ["never", 3],
         **RUN_POLICY,
+    },
+    InterventionPolicy: {
+        "streak": [0, -1, 1.5, "three"],
+        "window_count": [0, 10**9, "five"],
+        "window_seconds": [-1, "week"],
+        "cool_off_seconds": [-1, "week"],
+        "is_off": ["no", 1],
     },
     RetryPolicy: {
         "delays_seconds": [[-1], "1,2", [1e12]],
@@ -147,6 +155,8 @@ def requests(kind: type[Struct], field: str, value: object) -> Iterator[tuple[st
         yield "/schedules", {**SCHEDULE, "triggers": [trigger]}, f"triggers[0].calendar.{field}"
     elif kind is Policies:
         yield "/schedules", {**SCHEDULE, "policies": change}, f"policies.{field}"
+    elif kind is InterventionPolicy:
+        yield "/schedules", {**SCHEDULE, "policies": {"intervention": change}}, f"policies.intervention.{field}"
     elif kind is RetryPolicy:
         yield "/schedules", {**SCHEDULE, "policies": {"retry": change}}, f"policies.retry.{field}"
         yield "/runs", {**RUN, "policy": {"retry": change}}, f"policy.retry.{field}"

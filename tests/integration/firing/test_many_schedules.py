@@ -64,8 +64,12 @@ async def test_what_is_asked_all_the_time_reads_few_rows_of_many(
         "triggers/look_ahead": (service_pool, (5.0, None, False, None), FEW),
         "triggers/list_due": (service_pool, (1_000, None, None), FEW),
         # A page of the walk: its schedules, and their triggers.
-        "schedules/page_live": (api_pool, (*ALL, SCHEDULES_COUNT, None), 3 * PAGE + FEW),
-        "schedules/page_paused": (api_pool, (*ALL[:3], False, *ALL[4:], None, None), 3 * PAGE + PAUSED_COUNT + FEW),
+        "schedules/page_live": (api_pool, (*ALL, SCHEDULES_COUNT, None, None), 3 * PAGE + FEW),
+        "schedules/page_paused": (
+            api_pool,
+            (*ALL[:3], False, *ALL[4:], None, None, None),
+            3 * PAGE + PAUSED_COUNT + FEW,
+        ),
     }
     found: dict[str, tuple[int, int]] = {}
     for name, (pool, arguments, most) in asked.items():
@@ -73,7 +77,7 @@ async def test_what_is_asked_all_the_time_reads_few_rows_of_many(
             async with explaining(pool) as connection:
                 found[f"{name} {mode}"] = (await rows_read(connection, mode, query(name), *arguments), most)
     async with explaining(api_pool) as connection:
-        overview = (*ALL, None, COUNT_MAX)
+        overview = (*ALL, None, COUNT_MAX, None)
         read = await rows_read(connection, PLAN_MODES[0], query("schedules/page_live"), *overview)
         found["overview"] = (read, COUNT_MAX + 3 * PAGE + FEW)
 

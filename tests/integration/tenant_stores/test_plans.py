@@ -119,7 +119,7 @@ def literal(text: str) -> str:
 
 def page_values(tenant_id: str = ACME, prefix: str = "", behind: str = "") -> tuple[str, ...]:
     given = (tenant_id, prefix, prefix + TAIL)
-    return (*map(literal, given), "NULL", "NULL", literal(behind), literal(NO_ID), "51", "0", "NULL", "NULL")
+    return (*map(literal, given), "NULL", "NULL", literal(behind), literal(NO_ID), "51", "0", "NULL", "NULL", "NULL")
 
 
 async def test_a_page_of_schedules_looks_at_no_more_than_it_shows(acme: Connection) -> None:

@@ -11,7 +11,7 @@ from rota.domain.triggers import Trigger
 
 
 def test_defaults_and_tags_are_spoken_out() -> None:
-    assert msgspec.json.decode(to_json(TaskTarget("x"))) == {"kind": "task", "task": "x", "args": {}}
+    assert msgspec.json.decode(to_json(TaskTarget("x"))) == {"kind": "task", "task": "x", "args": {}, "fan_out": None}
     assert msgspec.json.decode(to_json(Policies()))["retry"]["attempts_max"] == 5
 
 
