@@ -164,7 +164,7 @@ class App:
 def _kind(handler: Callable[..., Any], *, process: bool) -> TaskKind:
     if process:
         return "process"
-    return "async" if inspect.iscoroutinefunction(handler) else "thread"
+    return "async" if inspect.iscoroutinefunction(handler) or inspect.isasyncgenfunction(handler) else "thread"
 
 
 def _task_problems(task: Task, *, reserved: bool) -> list[FieldProblem]:

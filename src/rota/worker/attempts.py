@@ -236,7 +236,19 @@ class UnknownTask(Exception):
 
 
 def _runnable(task: Task) -> RunnableTask:
-    return RunnableTask(task.function, signature_of(task.function), inspect.iscoroutinefunction(task.function))
+    function, signature = task.function, signature_of(task.function)
+    if inspect.isasyncgenfunction(function):
+        return RunnableTask(_begun_on_the_loop(function), signature, is_async=True)
+    return RunnableTask(function, signature, inspect.iscoroutinefunction(function))
+
+
+def _begun_on_the_loop(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A resolver that yields asynchronously: its generator belongs to the loop on which its context sleeps."""
+
+    async def begin(*args: object, **kwargs: object) -> object:
+        return function(*args, **kwargs)
+
+    return begin
 
 
 def _task_of(target: HandedTarget) -> str:

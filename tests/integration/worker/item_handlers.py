@@ -25,8 +25,9 @@ def counted(count: int) -> Iterator[str]:
 
 
 @app.task(name="counted_async")
-async def counted_async(count: int) -> AsyncIterator[dict[str, int]]:
+async def counted_async(ctx: Context, count: int) -> AsyncIterator[dict[str, int]]:
     for n in range(count):
+        await ctx.sleep(0)
         yield {"n": n}
 
 
