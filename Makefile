@@ -15,7 +15,8 @@ SECONDS ?= 60
 UV ?= uv
 
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest -n $(JOBS)
+# Tests that wait are long and stand together: who has run out of work takes some of them over.
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 UV_COMPILE_GROUP := $(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 UV_COMPILE := $(UV_COMPILE_GROUP) pyproject.toml --extra embedded
