@@ -43,6 +43,7 @@ async def _round(server: Server, template: str, seconds: float) -> tuple[float, 
         session = await stack.enter_async_context(open_session(dsn))
         worker = await stack.enter_async_context(adapter_process(ROTA_AS_INSTALLED, dsn))
         await worker.order("work", counts=str(counts), samples=0)
+        await worker.order("go")
         await asyncio.sleep(SETTLE_SECONDS)
         processes = [one for child in psutil.Process(worker.pid).children() for one in _tree(child)]
         before, used, began = await footprint(session), processor_time.of_processes(processes), time.monotonic()

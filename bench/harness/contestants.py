@@ -10,7 +10,7 @@ ROTA_FINISHED = "SELECT count(*), avg(pg_column_size(r.*)) FROM scheduler.runs r
 RAW_FINISHED = "SELECT count(*), avg(pg_column_size(r.*)) FROM raw_jobs r WHERE state = 2"
 SLOTS = 1_000
 
-ROTA = System("rota", "rota_workers", options={"slots": SLOTS}, is_timed=True, finished_query=ROTA_FINISHED)
+ROTA = System("rota", "rota_workers", options={"slots": SLOTS}, finished_query=ROTA_FINISHED)
 ROTA_AS_INSTALLED = structs.replace(ROTA, options={})
 RAW = System("raw", "raw_sql", options={"batch": 100, "connections": 1}, finished_query=RAW_FINISHED)
 RAW_BATCHES = (100, 500, 1_000)

@@ -1,7 +1,7 @@
 """Drains: jobs enqueued in bulk, and worker processes that execute all of them.
 
-The clock of a drain runs from the word "go" to workers that are connected (for Rota: from the instant at which the
-runs come due to workers that idle) until every handler ran and the system's own tables show nothing unfinished.
+The clock of a drain runs from the word "go" to workers that are connected until every handler ran and the system's own
+tables show nothing unfinished.
 """
 
 import asyncio
@@ -20,8 +20,6 @@ from rota.storage.postgres.driver import Connection
 
 DRAIN_SECONDS_MAX = 90.0
 LOOK_SECONDS = 0.004
-LEAD_SECONDS = 1.5
-LEAD_JOBS_PER_SECOND = 15_000
 
 
 class Task(Struct, frozen=True):
@@ -54,7 +52,7 @@ class Drained(Struct, frozen=True):
 
 
 class Crew:
-    """A system's client and its workers on one database. Drains follow one another."""
+    """A system's client and its workers on one database. Drains follow one another where its workers can be held."""
 
     def __init__(self, server: Server, system: System, client: AdapterProcess, workers: list[AdapterProcess]) -> None:
         self._server = server
@@ -73,14 +71,15 @@ class Crew:
 
     async def drain(self, session: Connection, count: int) -> Timed:
         """Raises SystemFailed when a job is lost, or not finished in time."""
+        if self._executed_count:
+            await self._tell_workers("hold")
         before = await footprint(session)
-        due_at = time.time() + LEAD_SECONDS + count / LEAD_JOBS_PER_SECOND if self._system.is_timed else None
-        enqueue_seconds: float = await self._client.order("enqueue", count=count, due_at=due_at)
+        enqueue_seconds: float = await self._client.order("enqueue", count=count)
         stored = await footprint(session)
         await session.execute("VACUUM ANALYZE")
         ready = await footprint(session)
         database, workers = self._processor_us()
-        seconds = await self._executed(count, due_at)
+        seconds = await self._executed(count)
         database_after, workers_after = self._processor_us()
         done = await footprint(session)
         return Timed(
@@ -91,16 +90,10 @@ class Crew:
             wal_bytes=(done.wal_bytes - ready.wal_bytes + stored.wal_bytes - before.wal_bytes) / count,
         )
 
-    async def _executed(self, count: int, due_at: float | None) -> float:
+    async def _executed(self, count: int) -> float:
         """Seconds from the beginning until all is done."""
         began = time.monotonic()
-        if due_at is None:
-            await asyncio.gather(*(one.order("go") for one in self._workers))
-        else:
-            # Where they could not be stored in time, the clock runs since they came due, to our cost.
-            ahead_seconds = due_at - time.time()
-            began += ahead_seconds
-            await asyncio.sleep(max(0.0, ahead_seconds))
+        await self._tell_workers("go")
         deadline = time.monotonic() + DRAIN_SECONDS_MAX
         self._executed_count += count
         while counting.count_in(self._counts) < self._executed_count or await self._client.order("unfinished_count"):
@@ -110,6 +103,9 @@ class Crew:
                 raise SystemFailed(f"{self._system.name}: {progress}")
             await asyncio.sleep(LOOK_SECONDS)
         return time.monotonic() - began
+
+    async def _tell_workers(self, order: str) -> None:
+        await asyncio.gather(*(one.order(order) for one in self._workers))
 
     def _processor_us(self) -> tuple[float, float]:
         """Processor microseconds so far: of the database, of the workers."""

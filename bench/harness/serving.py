@@ -17,15 +17,38 @@ from bench.harness.counting import Counter
 
 
 class Gate:
-    """Where a worker waits for the others. `ready` once connected, then `wait`."""
+    """Where a worker waits for the others. `ready` once connected, then `wait`.
+
+    Who calls `obey_holds` can be stopped again before the next drain: its handler is awaited at each `hold`.
+    """
 
     def __init__(self) -> None:
         self.is_ready = asyncio.Event()
-        self.is_open = asyncio.Event()
+        self._is_open = asyncio.Event()
+        self._is_closed = asyncio.Event()
+        self._on_hold: Callable[[], Awaitable[None]] | None = None
 
     async def pass_when_open(self) -> None:
         self.is_ready.set()
-        await self.is_open.wait()
+        await self._is_open.wait()
+
+    async def pass_when_closed(self) -> None:
+        await self._is_closed.wait()
+
+    def obey_holds(self, on_hold: Callable[[], Awaitable[None]]) -> None:
+        self._on_hold = on_hold
+
+    async def hold(self) -> None:
+        """Nothing is executed from here to the next opening. Raises RuntimeError for a system that cannot."""
+        if self._on_hold is None:
+            raise RuntimeError("this system drains once only")
+        self._is_open.clear()
+        await self._on_hold()
+        self._is_closed.set()
+
+    async def open(self) -> None:
+        self._is_closed.clear()
+        self._is_open.set()
 
 
 class Adapter(Protocol):
@@ -37,8 +60,8 @@ class Adapter(Protocol):
         """Make what the system needs, in an empty database."""
         ...
 
-    async def enqueue(self, count: int, due_at: float | None, /) -> None:
-        """In bulk, as fast as one process can; all durable at the end. `due_at` (Unix time): for timed systems."""
+    async def enqueue(self, count: int, /) -> None:
+        """In bulk, as fast as one process can; all durable at the end."""
         ...
 
     async def enqueue_one(self, number: int) -> None:
@@ -66,11 +89,12 @@ class _Server:
         acts: dict[str, Callable[[], Awaitable[object]]] = {
             "open": lambda: self._adapter.open(given["dsn"], given["options"]),
             "install": self._adapter.install,
-            "enqueue": lambda: self._enqueue(given["count"], given["due_at"]),
+            "enqueue": lambda: self._enqueue(given["count"]),
             "enqueue_slowly": lambda: self._enqueue_slowly(given["count"], given["pause_seconds"]),
             "unfinished_count": self._adapter.unfinished_count,
             "work": lambda: self._work(Path(given["counts"]), given["samples"]),
-            "go": self._go,
+            "go": self._gate.open,
+            "hold": self._gate.hold,
         }
         return await acts[verb]()
 
@@ -80,9 +104,9 @@ class _Server:
             await asyncio.wait([self._working], timeout=5.0)
         await self._adapter.close()
 
-    async def _enqueue(self, count: int, due_at: float | None) -> float:
+    async def _enqueue(self, count: int) -> float:
         began = time.perf_counter()
-        await self._adapter.enqueue(count, due_at)
+        await self._adapter.enqueue(count)
         return time.perf_counter() - began
 
     async def _enqueue_slowly(self, count: int, pause_seconds: float) -> list[tuple[int, int]]:
@@ -104,9 +128,6 @@ class _Server:
         if working.done():
             working.result()
             raise RuntimeError("the worker ended before it was ready")
-
-    async def _go(self) -> None:
-        self._gate.is_open.set()
 
 
 async def _serve(adapter: Adapter) -> None:

@@ -28,7 +28,7 @@ class SystemFailed(Exception):
 
 
 class System(Struct, frozen=True):
-    """One contestant. `is_timed` systems begin by themselves when their jobs come due, the others at a word.
+    """One contestant.
 
     `finished_query` counts the rows of completed jobs and says how wide they are; empty where none are kept.
     """
@@ -37,7 +37,6 @@ class System(Struct, frozen=True):
     module: str
     environment: str = ""
     options: Mapping[str, Any] = {}
-    is_timed: bool = False
     finished_query: str = ""
 
     @property

@@ -47,9 +47,10 @@ async def _round(server: Server, template: str, extent: Extent) -> list[float]:
         heavy = await stack.enter_async_context(adapter_process(HEAVY, dsn))
         light = await stack.enter_async_context(adapter_process(LIGHT, dsn))
         await light.order("unfinished_count")
-        await heavy.order("enqueue", count=extent.count(BACKLOG, 100_000), due_at=None)
+        await heavy.order("enqueue", count=extent.count(BACKLOG, 100_000))
         worker = await stack.enter_async_context(adapter_process(LIGHT, dsn))
         await worker.order("work", counts=str(counts), samples=total)
+        await worker.order("go")
         calls = await light.order("enqueue_slowly", count=total, pause_seconds=PAUSE_SECONDS)
         if not await light.order("unfinished_count"):
             raise SystemFailed("the backlog was gone before the last sample; it must be larger for this machine")

@@ -47,7 +47,7 @@ class Awa:
         # Without this it works in its older, slower tables, and its bulk insertion is refused.
         await self._client.install_queue_storage()
 
-    async def enqueue(self, count: int, _due_at: float | None, /) -> None:
+    async def enqueue(self, count: int, /) -> None:
         starts = range(0, count, ENQUEUE_BATCH)
         await asyncio.gather(*(self._enqueue_batch(start, min(start + ENQUEUE_BATCH, count)) for start in starts))
 

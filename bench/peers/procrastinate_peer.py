@@ -35,7 +35,7 @@ class Procrastinate:
     async def install(self) -> None:
         await self._app.schema_manager.apply_schema_async()
 
-    async def enqueue(self, count: int, _due_at: float | None, /) -> None:
+    async def enqueue(self, count: int, /) -> None:
         starts = range(0, count, ENQUEUE_BATCH)
         await asyncio.gather(*(self._enqueue_batch(start, min(start + ENQUEUE_BATCH, count)) for start in starts))
 

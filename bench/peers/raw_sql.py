@@ -51,7 +51,7 @@ class Raw:
         await self._pool.execute(TABLE)
         await self._pool.execute(INDEX)
 
-    async def enqueue(self, count: int, _due_at: float | None, /) -> None:
+    async def enqueue(self, count: int, /) -> None:
         width: int = await self._pool.fetchval(WIDTH, POLICY)
         filler = "x" * max(0, self._options["row_bytes"] - width)
         starts = iter(range(0, count, ENQUEUE_BATCH))

@@ -1,4 +1,4 @@
-"""Rota: real `rota worker start` processes; jobs enter through the store, as the API's service does.
+"""Rota: `rota worker start`, held until the word "go"; jobs enter through the store, as the API's service does.
 
 History is kept: each run has its row, with its target, policy, times, worker and result. Settled in batches after the
 handlers, each run under its token; the runs of a worker that died are handed out again within seconds. At least once.
@@ -9,13 +9,13 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from typing import Any
 
 import uvloop
 
 from bench.harness.counting import DIRECTORY_VARIABLE, SAMPLES_VARIABLE, Counter
 from bench.harness.serving import Gate, serve
+from bench.peers.rota_held_worker import GO, HOLD
 from rota.adapters.system_clock import SystemClock
 from rota.composition.wakeups import wakeups_of
 from rota.domain.ids import TenantId
@@ -33,6 +33,7 @@ ENQUEUERS = 2
 TENANT = TenantId("bench")
 AUDIT = AuditEntry("bench", "enqueue", "run", "")
 STOP_SECONDS_MAX = 15.0
+WAKE = "SELECT pg_notify('rota_wakeups', 'queue:default')"
 REGISTERED = "SELECT count(*) FROM scheduler.workers WHERE pid = $1 AND state = 'active'"
 
 
@@ -59,21 +60,20 @@ class Rota:
             await admin.execute("INSERT INTO scheduler.tenants VALUES ($1, $1, now(), 'bench')", tenant)
         await admin.close()
 
-    async def enqueue(self, count: int, due_at: float | None, /) -> None:
+    async def enqueue(self, count: int, /) -> None:
         intake = await self._opened_intake()
-        fire_at = None if due_at is None else datetime.fromtimestamp(due_at, UTC)
         starts = iter(range(0, count, ENQUEUE_BATCH))
 
         async def enqueue_batches() -> None:
             for start in starts:
                 numbers = range(start, min(start + ENQUEUE_BATCH, count))
-                await intake.enqueue(TENANT, [self._draft(TENANT, number, fire_at) for number in numbers], AUDIT)
+                await intake.enqueue(TENANT, [self._draft(TENANT, number) for number in numbers], AUDIT)
 
         await asyncio.gather(*(enqueue_batches() for _ in range(ENQUEUERS)))
 
     async def enqueue_one(self, number: int) -> None:
         intake = await self._opened_intake()
-        await intake.enqueue(self._one_tenant, [self._draft(self._one_tenant, number, None)], AUDIT)
+        await intake.enqueue(self._one_tenant, [self._draft(self._one_tenant, number)], AUDIT)
         self._wakeups.announce("queue:default")
 
     async def unfinished_count(self) -> int:
@@ -85,7 +85,7 @@ class Rota:
         flags = [] if slots is None else ["--slots", str(slots)]
         self._worker = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "rota", "worker", "start", "--app", "bench.peers.rota_tasks:app", *flags),
+            *("-m", "bench.peers.rota_held_worker", "worker", "start", "--app", "bench.peers.rota_tasks:app", *flags),
             env={
                 **os.environ,
                 "ROTA_DATABASE_URL": self._dsn,
@@ -93,7 +93,8 @@ class Rota:
                 DIRECTORY_VARIABLE: str(counter.directory),
                 SAMPLES_VARIABLE: str(counter.samples),
             },
-            stdout=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
         admin = await self._admin()
@@ -101,9 +102,20 @@ class Rota:
             if self._worker.returncode is not None:
                 raise RuntimeError("the worker ended at once")
             await self._sleep(0.02)
-        await admin.close()
-        await gate.pass_when_open()
-        await self._worker.wait()
+        gate.obey_holds(lambda: self._order(HOLD))
+        while True:
+            await gate.pass_when_open()
+            await self._order(GO)
+            await admin.execute(WAKE)
+            await gate.pass_when_closed()
+
+    async def _order(self, order: bytes) -> None:
+        """Tells the worker, and waits until it heeds."""
+        assert self._worker is not None
+        assert self._worker.stdin is not None
+        assert self._worker.stdout is not None
+        self._worker.stdin.write(order)
+        await self._worker.stdout.readexactly(1)
 
     async def close(self) -> None:
         if self._worker is not None and self._worker.returncode is None:
@@ -114,9 +126,8 @@ class Rota:
                 self._worker.kill()
         await self._stack.aclose()
 
-    def _draft(self, tenant: TenantId, number: int, fire_at: datetime | None) -> RunDraft:
-        target = TaskTarget(self._options.get("task", "noop"), {"n": number})
-        return RunDraft(tenant, target, RunPolicy(), fire_at=fire_at)
+    def _draft(self, tenant: TenantId, number: int) -> RunDraft:
+        return RunDraft(tenant, TaskTarget(self._options.get("task", "noop"), {"n": number}), RunPolicy())
 
     async def _admin(self) -> Any:  # noqa: ANN401 - a Connection; the driver's own has more
         assert self._urls.direct_admin is not None
