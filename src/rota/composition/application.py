@@ -61,6 +61,7 @@ def build_application(
         check_ins=stores.check_ins,
         retention=stores.retention,
         limits=stores.limits,
+        waits=stores.waits,
         run_statistics=stores.run_statistics,
         run_counting=stores.run_counting,
         calendars=stores.calendars,
@@ -80,7 +81,13 @@ def build_application(
     codes = SignInCodes(machine.clock, machine.ids)
     pages = Pages(
         DashboardPorts(
-            stores.schedules, stores.run_reader, stores.workers, stores.bindings, stores.flags, stores.impacts
+            stores.schedules,
+            stores.run_reader,
+            stores.workers,
+            stores.bindings,
+            stores.flags,
+            stores.impacts,
+            stores.waits,
         )
     )
     authenticate = _visitor_of(stores.tokens)

@@ -32,6 +32,7 @@ from rota.storage.postgres.schedules import PostgresScheduleStore
 from rota.storage.postgres.signing_secrets import PostgresSigningSecretStore
 from rota.storage.postgres.tenants import PostgresTenantStore
 from rota.storage.postgres.tokens import PostgresTokenStore
+from rota.storage.postgres.waits import PostgresWaitReader
 from rota.storage.postgres.workers import PostgresWorkerStore
 
 
@@ -73,6 +74,7 @@ class ServerStores(Struct, frozen=True):
     partitions: PostgresPartitions
     retention: PostgresRetentionStore
     limits: PostgresLimitStore
+    waits: PostgresWaitReader
     run_statistics: PostgresRunStatistics
     run_counting: PostgresRunCounting
 
@@ -118,4 +120,5 @@ def server_stores(pools: ServerPools) -> ServerStores:
         run_counting=PostgresRunCounting(service, pooled_by_transaction=pooled),
         retention=PostgresRetentionStore(service, pooled_by_transaction=pooled),
         limits=PostgresLimitStore(service),
+        waits=PostgresWaitReader(service, pooled_by_transaction=pooled),
     )

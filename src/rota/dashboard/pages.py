@@ -27,8 +27,10 @@ from rota.ports.fan_out_store import ImpactReader
 from rota.ports.flag_store import FlagStore
 from rota.ports.run_store import RunFilter, RunReader
 from rota.ports.schedule_store import ScheduleFilter, ScheduleStore
+from rota.ports.wait_reader import WaitReader
 from rota.ports.worker_store import WorkerStore
 from rota.services.flag_verbs import flags_of
+from rota.services.run_waiting import reasons_of
 
 SCHEDULES_SHOWN_MAX = 100
 # Counting a million at every glance would be most of a server's work. More than these are "10000+".
@@ -69,6 +71,7 @@ class DashboardPorts(Struct, frozen=True):
     bindings: BindingStore
     flags: FlagStore
     impacts: ImpactReader
+    waits: WaitReader
 
 
 class ShownRun(Struct, frozen=True):
@@ -162,6 +165,7 @@ class Pages:
             now=now,
             run=run,
             attempts=attempts,
+            waits_for=await reasons_of(run, self._ports.waits),
             impact=impact,
             bar=words.bar_of(impact.segments) if impact else (),
             lines=tails.get(run.id, ()),

@@ -208,7 +208,7 @@ STORES = (
     "locks", "signing_secrets", "check_ins", "retention", "calendars", "templates", "bindings",
     "evidence", "milestones",
     "backfills", "flags", "bulk_operations", "dependencies", "interventions",
-    "graph_jobs", "policy_jobs", "impacts", "limits",
+    "graph_jobs", "policy_jobs", "impacts", "limits", "waits",
     "run_statistics", "run_counting",
 )  # fmt: skip
 

@@ -17,6 +17,17 @@ async def test_a_limit_is_set_shown_with_what_waits_for_it_and_removed(empty_wor
     assert (await empty_world.call("GET", path, role=ROOT)).json()["code"] == "NOT_FOUND"
 
 
+async def test_a_run_says_what_it_waits_for_and_reading_it_changes_nothing(empty_world: World) -> None:
+    await empty_world.call("PUT", "/limits/queues/slow", {"concurrency_max": 0}, role=ROOT)
+    made = (await empty_world.call("POST", "/runs", {"task": "report", "queue": "slow"})).json()
+    path = f"/runs/{made['id']}"
+    assert "waits_for" not in made
+    shown = (await empty_world.call("GET", path)).json()
+    assert shown["waits_for"] == ["waits for limit queue slow: 0 of 0 running", "no worker listens to queue slow"]
+    await empty_world.call("POST", f"{path}/cancel", {})
+    assert (await empty_world.call("GET", path)).json()["waits_for"] == []
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [

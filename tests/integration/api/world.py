@@ -53,6 +53,7 @@ from rota.storage.postgres.schedules import PostgresScheduleStore
 from rota.storage.postgres.signing_secrets import PostgresSigningSecretStore
 from rota.storage.postgres.tenants import PostgresTenantStore
 from rota.storage.postgres.tokens import PostgresTokenStore
+from rota.storage.postgres.waits import PostgresWaitReader
 from rota.storage.postgres.workers import PostgresWorkerStore
 from rota.telemetry.metrics import Metrics
 
@@ -166,6 +167,7 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         check_ins=PostgresCheckInStore(api_pool),
         retention=PostgresRetentionStore(service_pool),
         limits=PostgresLimitStore(service_pool),
+        waits=PostgresWaitReader(service_pool),
         run_statistics=PostgresRunStatistics(api_pool),
         run_counting=PostgresRunCounting(service_pool),
         calendars=PostgresCalendarStore(api_pool),

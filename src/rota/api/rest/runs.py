@@ -7,12 +7,14 @@ from rota.api.rest.endpoint import BULK_BODY_BYTES_MAX, Answer, Call, Endpoint, 
 from rota.api.rest.page_wire import PageBody, PageQuery, page_body, whole_page
 from rota.api.rest.runs_wire import (
     RUN_EXAMPLE,
+    RunDetail,
     RunQuery,
     RunRequest,
     RunsEnqueued,
     RunView,
     draft_of,
     in_the_callers_words,
+    run_detail,
     run_view,
     with_header_key,
 )
@@ -22,6 +24,7 @@ from rota.domain.ids import RunId
 from rota.domain.problems import FieldProblem
 from rota.domain.run import Attempt, RunDraft
 from rota.services.acting import Actor
+from rota.services.run_waiting import reasons_of
 
 READ = Access("runs", "read")
 ONE = "/runs/{run_id}"
@@ -83,10 +86,11 @@ async def list_runs(call: Call[Nothing, RunQuery]) -> Answer:
     return Answer(page_body(tuple(run_view(one) for one in page.items), page))
 
 
-@endpoint("GET", ONE, READ, answers=(RunView,))
+@endpoint("GET", ONE, READ, answers=(RunDetail,))
 async def get_run(call: Call[Nothing, Nothing]) -> Answer:
-    """Read a run."""
-    return Answer(run_view(await call.services.ports.run_reader.get(call.tenant_id, _id(call))))
+    """Read a run, and why it waits while it does."""
+    run = await call.services.ports.run_reader.get(call.tenant_id, _id(call))
+    return Answer(run_detail(run, await reasons_of(run, call.services.ports.waits)))
 
 
 @endpoint("GET", f"{ONE}/attempts", READ, query=PageQuery, answers=(PageBody[Attempt],))

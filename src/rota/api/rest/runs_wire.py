@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct, field
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from rota.api.rest.page_wire import PageQuery
 from rota.core.validation import refuse_far_times
@@ -22,6 +22,12 @@ from rota.services.acting import Actor
 UUID_PATTERN = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 RunView: TypeAlias = Run
+
+
+class RunDetail(Run, frozen=True):
+    """A run with why it waits, while it does: the most important reason first. Lists do not tell it."""
+
+    waits_for: tuple[str, ...] = ()
 
 
 class RunRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -71,6 +77,10 @@ class RunQuery(PageQuery, frozen=True, forbid_unknown_fields=True, kw_only=True)
 def run_view(run: Run) -> RunView:
     """A run is shown as it is kept."""
     return run
+
+
+def run_detail(run: Run, waits_for: tuple[str, ...]) -> RunDetail:
+    return RunDetail(**asdict(run), waits_for=waits_for)
 
 
 def draft_of(request: RunRequest, actor: Actor) -> RunDraft:

@@ -29,6 +29,7 @@ from rota.ports.run_store import RunControl, RunIntake, RunReader
 from rota.ports.schedule_store import ScheduleStore
 from rota.ports.signing_store import SigningSecretStore
 from rota.ports.tenant_store import EventStore, TenantStore, TokenStore
+from rota.ports.wait_reader import WaitReader
 from rota.ports.wakeups import Wakeups
 from rota.ports.worker_store import WorkerStore
 from rota.services.backfill_verbs import BackfillVerbs
@@ -82,6 +83,7 @@ class ApiPorts(Struct, frozen=True):
     policy_jobs: PolicyJobStore
     retention: RetentionStore
     limits: LimitStore
+    waits: WaitReader
     run_statistics: RunStatistics
     run_counting: RunCounting
     calendars: CalendarStore

@@ -1,0 +1,50 @@
+"""Why a queued run does not run yet, in words. Pure; the only place that says so.
+
+What keeps a run from being claimed at all comes first: other runs, its due time, its schedule's turn, limits. That no
+worker listens, or that none of them knows its task, is told beside it, since it will keep the run waiting all the same.
+"""
+
+from collections.abc import Iterator
+
+from rota.domain.waiting import LimitFact, WaitFacts
+
+
+def waiting_reasons(facts: WaitFacts) -> tuple[str, ...]:
+    """At least one, the most important first."""
+    reasons = [*_holding(facts), *_lacking(facts)]
+    if not reasons:
+        reasons.append(f"waits for one of the {facts.listeners_count} workers of queue {facts.queue} to be free")
+    return tuple(reasons)
+
+
+def _holding(facts: WaitFacts) -> Iterator[str]:
+    if facts.due_at is None:
+        yield f"waits for {facts.upstreams_count} other {_runs(facts.upstreams_count)} to end"
+        return
+    if facts.due_at > facts.now:
+        what = f"try {facts.attempts_count + 1} is" if facts.attempts_count else "it is"
+        yield f"{what} not due until {facts.due_at.isoformat(timespec='seconds').replace('+00:00', 'Z')}"
+        return
+    if facts.turn_run_id is not None:
+        yield f"waits for its schedule's turn: run {facts.turn_run_id} is running"
+    for limit in facts.limits:
+        if limit.room <= 0:
+            yield _limit(limit)
+
+
+def _limit(limit: LimitFact) -> str:
+    named = f"waits for limit {limit.kind} {limit.name}"
+    if limit.concurrency_max is not None and limit.running_count >= limit.concurrency_max:
+        return f"{named}: {limit.running_count} of {limit.concurrency_max} running"
+    return f"{named}: {limit.rate_per_second:g} {_runs(limit.rate_per_second)} a second"
+
+
+def _lacking(facts: WaitFacts) -> Iterator[str]:
+    if not facts.listeners_count:
+        yield f"no worker listens to queue {facts.queue}"
+    elif not facts.capable_count:
+        yield f"no worker that listens to queue {facts.queue} knows task {facts.task}"
+
+
+def _runs(count: float | None) -> str:
+    return "run" if count == 1 else "runs"
