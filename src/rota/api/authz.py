@@ -96,6 +96,7 @@ LEAST_ROLE: dict[Access, Role] = {
     Access("backfills", "read"): "viewer",
     Access("backfills", "cancel"): "operator",
     Access("runs", "bulk"): "operator",
+    Access("runs", "delete"): "admin",
     Access("calendars", "read"): "viewer",
     Access("calendars", "change"): "admin",
     Access("calendars", "delete"): "admin",

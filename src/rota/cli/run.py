@@ -156,7 +156,7 @@ def replay_run(session: Session, run: RunId) -> None:
 @with_session
 def act_in_bulk(
     session: Session,
-    verb: Annotated[str, typer.Argument(help="retry or cancel")],
+    verb: Annotated[str, typer.Argument(help="retry, cancel or delete")],
     state: Annotated[list[str] | None, typer.Option(help="in this state (may be repeated)")] = None,
     schedule: Annotated[str | None, typer.Option(help="of this schedule (name or id)")] = None,
     task: Annotated[str | None, typer.Option(help="of this task")] = None,
@@ -167,7 +167,7 @@ def act_in_bulk(
     dead: Annotated[bool, typer.Option("--dead-lettered", help="only dead-lettered ones")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run/--for-real", help="only say how many there are")] = True,
 ) -> None:
-    """Retry or cancel all runs that match, after a count of them."""
+    """Retry, cancel or delete (for good) all runs that match, after a count of them."""
     schedule_id = schedule_by_name(session.client, schedule).body["id"] if schedule else None
     conditions = {
         "states": state,
@@ -179,11 +179,14 @@ def act_in_bulk(
         "failure_class": failure_class,
         "dead_lettered": dead or None,
     }
-    body: dict[str, Any] = {"verb": verb, "filter": {name: one for name, one in conditions.items() if one is not None}}
-    answer = session.client.call("POST", "/runs/bulk", body=body).body
+    body: dict[str, Any] = {"filter": {name: one for name, one in conditions.items() if one is not None}}
+    path = "/runs/bulk/delete" if verb == "delete" else "/runs/bulk"
+    if verb != "delete":
+        body["verb"] = verb
+    answer = session.client.call("POST", path, body=body).body
     if not dry_run:
         body |= {"dry_run": False, "expected_count": answer["matched_count"]}
-        answer = session.client.call("POST", "/runs/bulk", body=body).body["operation"]
+        answer = session.client.call("POST", path, body=body).body["operation"]
         while answer["finished_at"] is None:
             handled = answer["done_count"] + answer["skipped_count"]
             session.printer.say(f"{handled} of {answer['expected_count']}; operation {answer['id']}")

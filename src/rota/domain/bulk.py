@@ -12,17 +12,20 @@ from rota.domain.ids import ScheduleId, TenantId
 from rota.domain.run import FailureClass, RunState
 
 BulkId = NewType("BulkId", str)
-BulkVerb: TypeAlias = Literal["retry", "cancel"]
+BulkVerb: TypeAlias = Literal["retry", "cancel", "delete"]
 
 STATES_OF_VERB: dict[BulkVerb, tuple[RunState, ...]] = {
     "retry": ("failed", "cancelled", "skipped", "succeeded"),
     "cancel": ("scheduled", "queued", "running"),
+    "delete": ("failed", "cancelled", "skipped", "succeeded"),
 }
 """What a verb can act on, in the order in which it does: a run that moves on meanwhile is met in its later state."""
 
 
 class BulkFilter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """All given conditions must hold. Without `states`: failed runs for `retry`, all that are live for `cancel`."""
+    """All given conditions must hold. Without `states`: failed runs for `retry`, all that are live for `cancel`, all
+    that have ended for `delete`.
+    """
 
     states: tuple[RunState, ...] | None = None
     schedule_id: ScheduleId | None = None
@@ -47,7 +50,9 @@ class BulkDraft(Struct, frozen=True):
 
 
 class BulkOperation(Struct, frozen=True):
-    """`done_count` runs were changed; `skipped_count` had ended, or been retried, before their turn came."""
+    """`done_count` runs were changed; `skipped_count` had ended, or been retried or deleted, before their turn came, or
+    could not be deleted yet, since somebody was still to act on their end.
+    """
 
     id: BulkId
     tenant_id: TenantId

@@ -39,6 +39,7 @@ EVENT_TYPES: dict[str, str] = {
     "RunFailed": "a run ended without success; its tries are used up",
     "RunSkipped": "a run was skipped: the runs that it waited for cannot meet its rule any more",
     "RunRetried": "a terminal run was cloned into a new one",
+    "RunDeleted": "a terminal run was deleted, with its attempts and its output",
     "FanOutLaunched": "a run was planned and waits for its segments",
     "AttemptTimedOut": "an attempt passed its hard time-out",
     "AttemptLost": "an attempt ended with its worker",

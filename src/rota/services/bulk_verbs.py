@@ -21,6 +21,7 @@ from rota.services.run_verbs import CANCEL_TOPIC
 from rota.services.schedule_verbs import fingerprint_of, key_mismatch
 
 BATCH_RUNS_MAX = 500
+BATCH_DELETIONS_MAX = 200
 BATCHES_PER_CALL_MAX = 10
 """A call goes on with an operation for so many batches; the next call goes on behind them."""
 _KEY_SCOPE = "bulk"
@@ -72,15 +73,15 @@ class BulkVerbs:
 
     async def go_on(self, actor: Actor, bulk_id: BulkId) -> BulkOperation:
         """The next batches of an operation, also of one that somebody else began. Raises NOT_FOUND."""
+        operation = await self._store.get(actor.tenant_id, bulk_id)
+        limit = BATCH_DELETIONS_MAX if operation.verb == "delete" else BATCH_RUNS_MAX
         for _ in range(BATCHES_PER_CALL_MAX):
-            operation = await self._store.step(actor.tenant_id, bulk_id, actor.label, BATCH_RUNS_MAX)
             if operation.finished_at is not None:
                 break
-        else:
-            operation = await self._store.get(actor.tenant_id, bulk_id)
+            operation = await self._store.step(actor.tenant_id, bulk_id, actor.label, limit)
         if operation.verb == "cancel":
             self._wakeups.announce(CANCEL_TOPIC)
-        elif operation.filter.queue is not None:
+        elif operation.verb == "retry" and operation.filter.queue is not None:
             self._wakeups.announce(f"queue:{operation.filter.queue}")
         return operation
 
@@ -111,6 +112,9 @@ def _states(verb: BulkVerb, wanted: BulkFilter) -> tuple[RunState, ...]:
 
 def _filter_problems(verb: BulkVerb, wanted: BulkFilter) -> Iterator[FieldProblem]:
     known = STATES_OF_VERB[verb]
+    if verb == "delete" and wanted == BulkFilter():
+        problem = "has no condition, so that all history would go"
+        yield FieldProblem("filter", problem, "name one, such as created_before or states")
     for place, state in enumerate(wanted.states or ()):
         if state not in known:
             yield FieldProblem(

@@ -46,17 +46,23 @@ class ItemKeeper:
         if not found.is_last:
             return None
         if claimed.target.takes_over:
-            await self._take_over(attempt, claimed.target.fan_out)
+            gone = await self._take_over(attempt, claimed.target.fan_out)
+            if gone is not None:
+                return gone
         return await self._cut(attempt, claimed.target.fan_out)
 
-    async def _take_over(self, attempt: PlanningAttempt, fan_out: FanOut) -> None:
-        """What did not succeed in the run that is done again."""
+    async def _take_over(self, attempt: PlanningAttempt, fan_out: FanOut) -> str | None:
+        """What did not succeed in the run that is done again. If that is deleted meanwhile, this is a part of it."""
         last_no: int | None = 0
-        while last_no is not None and fan_out.again_for is not None:
+        if fan_out.again_for is None:
+            return None
+        again_for = RunId(fan_out.again_for)
+        while last_no is not None:
             async with answered_in_time():
-                last_no = await self._plans.stage_unsuccessful(
-                    attempt, RunId(fan_out.again_for), last_no, SEGMENTS_PER_TAKE_OVER_MAX
-                )
+                last_no = await self._plans.stage_unsuccessful(attempt, again_for, last_no, SEGMENTS_PER_TAKE_OVER_MAX)
+        async with answered_in_time():
+            is_there = await self._plans.has_snapshot(attempt.tenant_id, again_for)
+        return None if is_there else f"run {again_for}, whose segments this one does again, was deleted meanwhile"
 
     async def _cut(self, attempt: PlanningAttempt, fan_out: FanOut) -> str | None:
         while True:

@@ -38,6 +38,33 @@ async def test_a_preview_changes_nothing_and_its_count_is_what_may_be_touched(em
     assert (await empty_world.call("GET", "/runs?dead_lettered=true")).json()["total_count"] == 0
 
 
+async def test_deleting_needs_an_admin_a_condition_and_the_count_and_is_for_good(empty_world: World) -> None:
+    ids = await dead_letters(empty_world, 2)
+    asked: dict[str, Any] = {"filter": {"task": "report"}}
+    path = "/runs/bulk/delete"
+    refused = await empty_world.call("POST", path, asked, role="operator")
+    assert (refused.status_code, refused.json()["code"]) == (403, "ROLE_FORBIDDEN")
+    everything = await empty_world.call("POST", path, {"dry_run": True})
+    assert [one["field"] for one in everything.json()["errors"]] == ["filter"]
+    live = await empty_world.call("POST", path, {"filter": {"states": ["running"]}})
+    assert [one["field"] for one in live.json()["errors"]] == ["filter.states[0]"]
+
+    before = await empty_world.row_versions()
+    assert (await empty_world.call("POST", path, asked)).json()["matched_count"] == 2
+    assert await empty_world.row_versions() == before
+    for_real = {**asked, "dry_run": False, "expected_count": 2}
+    key = {"Idempotency-Key": "k"}
+    first, again = [(await empty_world.call("POST", path, for_real, headers=key)).json() for _ in range(2)]
+    assert first == again
+    assert (first["operation"]["verb"], first["operation"]["done_count"]) == ("delete", 2)
+    for run_id in ids:
+        for of_run in ("", "/attempts", "/logs"):
+            assert (await empty_world.call("GET", f"/runs/{run_id}{of_run}")).status_code == 404
+    lifetime = (await empty_world.call("GET", "/stats")).json()["lifetime"]
+    assert lifetime["sums"]["failed_count"] == 2
+    assert (await empty_world.call("GET", "/stats/drift")).json()["uncounted_count"] == 0
+
+
 async def test_a_repeated_request_begins_one_operation(empty_world: World) -> None:
     await dead_letters(empty_world, 1)
     body = {"verb": "retry", "dry_run": False, "expected_count": 1}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from msgspec import structs
 
-from rota.domain.bulk import BulkDraft, BulkId, BulkOperation
+from rota.domain.bulk import BulkDraft, BulkId, BulkOperation, BulkVerb
 from rota.domain.errors import not_found
 from rota.domain.event import EventDraft
 from rota.domain.ids import RunId, TenantId
@@ -52,12 +52,7 @@ class MemoryBulkStore:
         asked = min(limit, operation.expected_count - operation.handled_count)
         runs = self._batch(stored)[: max(asked, 0)]
         audit = AuditEntry(actor, "bulk", "run", bulk_id)
-        done = sum(
-            clone_once(database, run, audit, audited=False).created
-            if operation.verb == "retry"
-            else _cancel(database, run, audit)
-            for run in runs
-        )
+        done = sum(_act(database, operation.verb, run, audit) for run in runs)
         left = states_left(stored.states, len(runs), asked) if asked > 0 else ()
         stored.before_id = runs[-1].id if runs and len(left) == len(stored.states) else None
         stored.states = left
@@ -82,6 +77,27 @@ class MemoryBulkStore:
         if stored is None or stored.operation.tenant_id != tenant_id:
             raise not_found("bulk operation", bulk_id)
         return stored
+
+
+def _act(database: MemoryDatabase, verb: BulkVerb, run: Run, audit: AuditEntry) -> bool:
+    if verb == "retry":
+        return clone_once(database, run, audit, audited=False).created
+    return _cancel(database, run, audit) if verb == "cancel" else _delete(database, run, audit)
+
+
+def _delete(database: MemoryDatabase, run: Run, audit: AuditEntry) -> bool:
+    """False where somebody is still to act on the run's end. Its keys and what was counted of it stay."""
+    tables = database.runs_state
+    if run.id in tables.live or any(end.run_id == run.id for _, end in tables.ends):
+        return False
+    del tables.records[run.id]
+    tables.attempts.pop(run.id, None)
+    tables.waiting.pop(run.id, None)
+    for place in [place for place in tables.log_lines if place[0] == run.id]:
+        del tables.log_lines[place]
+    database.fan_outs_state.snapshots.pop(run.id, None)
+    database.record_events([EventDraft("RunDeleted", run.tenant_id, run.id, audit.actor)])
+    return True
 
 
 def _cancel(database: MemoryDatabase, run: Run, audit: AuditEntry) -> bool:

@@ -3,13 +3,13 @@
 What rechecks live rows and what prunes partitions of records are statements of their own (see migration 0013).
 """
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from rota.domain.bulk import BulkDraft, BulkFilter, BulkId, BulkOperation
-from rota.domain.errors import not_found
+from rota.domain.bulk import BulkDraft, BulkFilter, BulkId, BulkOperation, BulkVerb
+from rota.domain.errors import Bug, not_found
 from rota.domain.ids import TenantId
 from rota.domain.page import PageRequest
 from rota.domain.run import Run
@@ -33,8 +33,17 @@ _HOLD_LIVE_RUNS = query("bulk_operations/hold_live_runs")
 _MARK_RUNNING = query("bulk_operations/mark_running")
 _END_WAITING = query("bulk_operations/end_waiting")
 _REMOVE_WAITING = query("bulk_operations/remove_waiting")
+_DELETE_ENDED = query("bulk_operations/delete_ended")
 
-DoneCount: TypeAlias = int
+# A batch of deletions stays below so many lines and items, or is one run.
+DELETED_ROWS_MAX = 100_000
+
+
+class Handled(NamedTuple):
+    """Of a batch, the first so many were looked at, and so many of these were changed."""
+
+    handled_count: int
+    done_count: int
 
 
 class PostgresBulkStore:
@@ -79,8 +88,9 @@ class PostgresBulkStore:
                 where = runs_in(msgspec.json.decode(place["filter"], type=BulkFilter), states[0])
                 runs = await walk_runs(connection, tenant_id, where, place["before_id"], PageRequest(limit=asked))
             audit = AuditEntry(actor, "bulk", "run", bulk_id)
-            act = _retry if place["verb"] == "retry" else _cancel
-            done = await act(connection, runs, audit) if runs else 0
+            handled, done = await _VERBS[place["verb"]](connection, runs, audit) if runs else (0, 0)
+            if handled < len(runs):
+                runs, asked = runs[:handled], handled
             left = states_left(states, len(runs), asked) if asked > 0 else ()
             before_id = runs[-1].id if runs and len(left) == len(states) else None
             await connection.execute(
@@ -89,12 +99,12 @@ class PostgresBulkStore:
             return await _read(connection, tenant_id, bulk_id)
 
 
-async def _retry(connection: Connection, runs: Sequence[Run], audit: AuditEntry) -> DoneCount:
+async def _retry(connection: Connection, runs: Sequence[Run], audit: AuditEntry) -> Handled:
     clones = await clone_once(connection, runs, audit, audited=False)
-    return sum(clone.created for clone in clones)
+    return Handled(len(runs), sum(clone.created for clone in clones))
 
 
-async def _cancel(connection: Connection, runs: Sequence[Run], audit: AuditEntry) -> DoneCount:
+async def _cancel(connection: Connection, runs: Sequence[Run], audit: AuditEntry) -> Handled:
     tenant_id = runs[0].tenant_id
     held = await connection.fetch(_HOLD_LIVE_RUNS, tenant_id, [run.id for run in runs])
     waiting = [row for row in held if row["state"] == "queued"]
@@ -104,7 +114,22 @@ async def _cancel(connection: Connection, runs: Sequence[Run], audit: AuditEntry
     await connection.execute(_END_WAITING, tenant_id, waiting_ids, attempts, CANCELLED_IN_BULK)
     first = sorted({row["schedule_id"] for row in waiting if row["stands_first"]})
     await connection.execute(_REMOVE_WAITING, tenant_id, waiting_ids, first, audit.actor, CANCELLED_IN_BULK)
-    return len(held)
+    return Handled(len(runs), len(held))
+
+
+async def _delete(connection: Connection, runs: Sequence[Run], audit: AuditEntry) -> Handled:
+    ids = [run.id for run in runs]
+    row = await connection.fetchrow(_DELETE_ENDED, runs[0].tenant_id, ids, audit.actor, DELETED_ROWS_MAX)
+    if row is None:
+        raise Bug("deleting runs gave no row")
+    return Handled(row["handled_count"], row["done_count"])
+
+
+_VERBS: Mapping[BulkVerb, Callable[[Connection, Sequence[Run], AuditEntry], Awaitable[Handled]]] = {
+    "retry": _retry,
+    "cancel": _cancel,
+    "delete": _delete,
+}
 
 
 async def _read(connection: Connection, tenant_id: TenantId, bulk_id: BulkId) -> BulkOperation:
