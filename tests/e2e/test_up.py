@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -69,6 +70,21 @@ def test_no_secret_stands_on_a_command_line(up: UpProcess) -> None:
 
     assert any("worker start" in line for line in lines)
     assert [line for line in lines for secret in (*secrets, "postgresql://") if secret in line] == []
+
+
+def test_the_leader_tells_of_its_term_and_of_its_check_cycles(up: UpProcess) -> None:
+    def told(event_type: str) -> list[dict[str, Any]]:
+        events: list[dict[str, Any]] = up.ask("GET", f"/platform/events?type={event_type}&limit=500")["items"]
+        return events
+
+    wait_until_blocking(lambda: told("CheckCycleCompleted"), 20)
+    cycle = told("CheckCycleCompleted")[-1]
+    (term,) = [one for one in told("LeaderElected") if one["data"]["epoch"] == cycle["data"]["epoch"]]
+    assert (cycle["tenant_id"], cycle["actor"]) == (None, term["actor"])
+    assert cycle["data"]["found"] == cycle["data"]["executed"] + cycle["data"]["skipped"] + cycle["data"]["refused"] > 0
+    totals = up.ask("GET", "/stats/cycles")
+    assert totals["reports_count"] >= cycle["data"]["number"]
+    assert sum(counts["found"] for counts in totals["sums"]["by_kind"].values()) >= cycle["data"]["found"]
 
 
 def test_a_second_start_on_the_same_directory_is_refused(up: UpProcess) -> None:

@@ -23,6 +23,14 @@ _HOURS = (
     field("P95 S", "sums.duration_seconds_p95"),
     field("MAX S", "sums.duration_seconds_max"),
 )
+_KINDS = (
+    field("KIND", "kind"),
+    field("FOUND", "found"),
+    field("EXECUTED", "executed"),
+    field("SKIPPED", "skipped"),
+    field("FAILED", "failed"),
+    field("REFUSED", "refused"),
+)
 _COMPARED = (field("HOUR", "hour"), field("RECORDS", "found_count"), field("NOT COUNTED", "uncounted_count"))
 
 
@@ -44,6 +52,19 @@ def list_hours(
     path = "/stats/hours" if schedule is None else f"/schedules/{quote(schedule, safe='')}/hours"
     shown = session.client.get(f"{path}?window_hours={window_hours}")
     session.printer.items(shown["items"], _HOURS, since=shown["since"], total=shown["total"])
+
+
+@stats.command("cycles")
+@with_session
+def show_cycles(session: Session) -> None:
+    """Show what the leaders' looks for due times ever came to, by kind of trigger (platform_admin)."""
+    totals = session.client.get("/stats/cycles")
+    kinds = [{"kind": kind, **counts} for kind, counts in sorted(totals["sums"]["by_kind"].items())]
+    beside = {name: totals["sums"][name] for name in ("checks_count", "failed_checks_count", "cycles_count")}
+    session.printer.items(kinds, _KINDS, since=totals["since"], last_at=totals["last_at"], **beside)
+    session.printer.say(
+        f"{beside['checks_count']} looks since {totals['since']}; in {beside['cycles_count']} something was due"
+    )
 
 
 @stats.command("drift")

@@ -64,6 +64,7 @@ def build_application(
         waits=stores.waits,
         run_statistics=stores.run_statistics,
         run_counting=stores.run_counting,
+        cycles=stores.cycles,
         calendars=stores.calendars,
         templates=stores.templates,
         bindings=stores.bindings,

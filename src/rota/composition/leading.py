@@ -16,6 +16,7 @@ from rota.ports.lease_store import LeaseStore
 from rota.ports.milestone_store import MilestoneFigures
 from rota.ports.wakeups import Wakeups
 from rota.services.backfilling import Backfilling
+from rota.services.check_cycles import CheckNotes, CheckTelling
 from rota.services.check_in_watch import CheckInWatch
 from rota.services.dependency_following import DependencyFollowing
 from rota.services.election import Election
@@ -62,11 +63,13 @@ class Leadership(Struct, frozen=True):
 
     election: Election
     events: LeadershipEvents
+    checks: CheckTelling
     duties: tuple[Duty, ...]
 
     async def resign(self) -> None:
         """Hand the lease over and leave a record of it."""
         await self.election.resign()
+        await self.checks.tell()
         await self.events.tell()
 
     async def readiness(self) -> str:
@@ -91,11 +94,13 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
     clock, stores, wakeups = parts.clock, parts.stores, parts.wakeups
     policy = LeadershipPolicy(LEADER_LEASE, f"{name}/{parts.ids.new_id()}")
     election = Election(policy, lambda: _leases(parts.urls, clock), wakeups, clock, SystemRng())
-    events = LeadershipEvents(election, stores.events, clock)
+    notes = CheckNotes(parts.metrics)
+    checks = CheckTelling(notes, stores.cycles, election, clock)
+    events = LeadershipEvents(election, stores.events, clock, checks.facts_of_term)
     rescuing = Rescuing(stores.workers, stores.run_claims, wakeups, SystemRng())
     patient = SingleStatements(parts.pools.service, pooled_by_transaction=parts.pools.pooled_by_transaction)
     firing_store = PostgresFiringStore(parts.fenced, patient)
-    firing = Firing(firing_store, election, wakeups, parts.metrics)
+    firing = Firing(firing_store, election, wakeups, parts.metrics, notes)
     segments = SegmentFollower(stores.fan_outs)
 
     def count_intervention(failure_class: FailureClass) -> None:
@@ -111,13 +116,13 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
             interventions,
         ]
     )
-    leading = Leading(firing_store, firing, rescuing, election, wakeups, clock=clock, following=following)
+    leading = Leading(firing_store, firing, rescuing, election, wakeups, clock=clock, following=following, notes=notes)
     fan_outs = FanOutWatch(stores.fan_outs, stores.run_claims, segments, election, wakeups, clock=clock)
 
     cool_offs = CoolOffWatch(stores.intervention_duties, election, clock, lambda: wakeups.announce(SCHEDULES_TOPIC))
     generating = MilestoneGenerating(stores.milestones, wakeups)
     milestones = MilestoneWatch(
-        stores.milestone_duties, generating, election, wakeups, clock, tell=_telling(parts.metrics)
+        stores.milestone_duties, generating, election, wakeups, clock, tell=_telling(parts.metrics), notes=notes
     )
 
     async def keep_partitions() -> None:
@@ -129,6 +134,7 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
         Duty("election", election.run),
         *leading.duties,
         Duty("leadership events", events.run),
+        Duty("check cycles", checks.run),
         Duty("check-ins", CheckInWatch(stores.check_in_deadlines, election, clock).run),
         Duty("milestones", milestones.run),
         Duty("backfills", Backfilling(PostgresBackfillSteps(parts.fenced), election, wakeups, clock).run),
@@ -138,7 +144,7 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
         Duty("run counting", RunCountingDuty(stores.run_counting, election, clock).run),
         Duty("retention", RetentionDuty(Retention(stores.retention, clock), election, clock).run),
     )
-    return Leadership(election, events, duties)
+    return Leadership(election, events, checks, duties)
 
 
 def _telling(metrics: Metrics) -> Callable[[MilestoneFigures], None]:

@@ -8,6 +8,7 @@ from rota.storage.postgres.bindings import PostgresBindingStore, PostgresTemplat
 from rota.storage.postgres.bulk_operations import PostgresBulkStore
 from rota.storage.postgres.calendars import PostgresCalendarStore
 from rota.storage.postgres.check_ins import PostgresCheckInDeadlines, PostgresCheckInStore
+from rota.storage.postgres.cycles import PostgresCycleStore
 from rota.storage.postgres.dependencies import PostgresDependencyReader
 from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.evidence import PostgresEvidenceStore
@@ -77,6 +78,7 @@ class ServerStores(Struct, frozen=True):
     waits: PostgresWaitReader
     run_statistics: PostgresRunStatistics
     run_counting: PostgresRunCounting
+    cycles: PostgresCycleStore
 
 
 def server_stores(pools: ServerPools) -> ServerStores:
@@ -118,6 +120,7 @@ def server_stores(pools: ServerPools) -> ServerStores:
         partitions=PostgresPartitions(service, pooled_by_transaction=pooled),
         run_statistics=PostgresRunStatistics(api),
         run_counting=PostgresRunCounting(service, pooled_by_transaction=pooled),
+        cycles=PostgresCycleStore(service),
         retention=PostgresRetentionStore(service, pooled_by_transaction=pooled),
         limits=PostgresLimitStore(service),
         waits=PostgresWaitReader(service, pooled_by_transaction=pooled),

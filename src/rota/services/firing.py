@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import structlog
 from msgspec import Struct
 
+from rota.core.cycles import counts_of_batch, counts_of_unreadable
 from rota.core.firing import plan_firing
 from rota.domain.errors import Stale, Unavailable
 from rota.domain.firing import DueBatch, DuePosition, TriggerAdvance, UnreadableTrigger
@@ -22,6 +23,7 @@ from rota.domain.ids import ScheduleId, TriggerId
 from rota.domain.lease import Fence
 from rota.ports.firing_store import FiringResult, FiringStore
 from rota.ports.wakeups import Wakeups
+from rota.services.check_cycles import CheckNotes
 from rota.services.leadership import Leadership
 from rota.telemetry.metrics import Metrics
 
@@ -79,9 +81,15 @@ class Firing:
     """The leader's main duty. One call of `fire_due` at a time."""
 
     def __init__(
-        self, store: FiringStore, leadership: Leadership, wakeups: Wakeups, metrics: Metrics | None = None
+        self,
+        store: FiringStore,
+        leadership: Leadership,
+        wakeups: Wakeups,
+        metrics: Metrics | None = None,
+        notes: CheckNotes | None = None,
     ) -> None:
         self._store = store
+        self._notes = notes or CheckNotes()
         self._leadership = leadership
         self._wakeups = wakeups
         self._metrics = metrics
@@ -121,6 +129,7 @@ class Firing:
             walk.busy.pop(lane, None)
             busy = frozenset[ScheduleId]().union(*walk.busy.values())
             batch = await self._store.due_triggers(self._limit, walk.position)
+            self._notes.found(counts_of_unreadable(len(batch.unreadable)))
             self._tell_unreadable(batch.unreadable)
             return walk.take(lane, batch, busy)
 
@@ -140,6 +149,7 @@ class Firing:
             raise
         self._limit = min(TRIGGERS_PER_BATCH_MAX, self._limit * 2)
         walk.summary.add(result)
+        self._notes.found(counts_of_batch(advances, result.runs_created, result.runs_skipped, result.refused))
         self._count(result, advances)
         self._announce(result, cancels=any(advance.cancel_live for advance in advances))
 

@@ -4,8 +4,11 @@ A record that cannot be stored is tried again with the next change or after a wh
 none. The leases table stays the truth about who leads.
 """
 
+from collections.abc import Callable, Mapping
+
 from rota.domain.errors import Unavailable
 from rota.domain.event import EventDraft
+from rota.domain.ids import Epoch
 from rota.ports.clock import Clock
 from rota.ports.tenant_store import EventStore
 from rota.services.election import Election
@@ -18,10 +21,18 @@ REPEAT_SECONDS = 5.0
 class LeadershipEvents:
     """The teller of one election."""
 
-    def __init__(self, election: Election, events: EventStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        election: Election,
+        events: EventStore,
+        clock: Clock,
+        facts_of_term: Callable[[Epoch], Mapping[str, object]] = lambda _: {},
+    ) -> None:
+        """`facts_of_term` are told with its end."""
         self._election = election
         self._events = events
         self._clock = clock
+        self._facts_of_term = facts_of_term
         self._changed = election.subscribe()
         self._untold: list[EventDraft] = []
 
@@ -46,5 +57,7 @@ class LeadershipEvents:
 
     def _event(self, change: LeadershipChange) -> EventDraft:
         name = "LeaderElected" if change.gained else "LeaderResigned"
-        data = {"epoch": change.fence.epoch, "reason": change.reason}
+        data: dict[str, object] = {"epoch": change.fence.epoch, "reason": change.reason}
+        if not change.gained:
+            data |= self._facts_of_term(change.fence.epoch)
         return EventDraft(name, None, change.fence.lease_name, self._election.policy.holder, data)

@@ -7,8 +7,9 @@ Wake-ups only shorten the sleep. A process that does not lead asks the store not
 
 from rota.domain.errors import Unavailable
 from rota.ports.clock import Clock
-from rota.ports.firing_store import FiringStore
+from rota.ports.firing_store import FiringStore, LeaderLook
 from rota.ports.wakeups import Wakeups
+from rota.services.check_cycles import CheckNotes
 from rota.services.firing import Firing, FiringSummary
 from rota.services.following import FOLLOWED_POLL_SECONDS, Following
 from rota.services.full_looks import FullLooks
@@ -24,6 +25,9 @@ LOOK_SPACING_SECONDS = 0.02
 # Sleeping ends a moment after the due time, not before it: a look that comes too early is made twice.
 PAST_DUE_SECONDS = 0.001
 STANDBY_SECONDS = 60.0
+# Why the interval is what it is.
+FOLLOWED = "runs are live that others wait for"
+IDLE = "no run is live that others wait for"
 
 
 class Leading:
@@ -39,12 +43,14 @@ class Leading:
         *,
         clock: Clock,
         following: Following | None = None,
+        notes: CheckNotes | None = None,
     ) -> None:
         self._store = store
         self._firing = firing
         self._losses = LossWatch(rescuing, leadership, clock)
         self._fires_fully = FullLooks(store.look_fully, leadership, clock)
         self._following = following or Following()
+        self._notes = notes or CheckNotes()
         self._leadership = leadership
         self._clock = clock
         self._changed = leadership.subscribe()
@@ -78,6 +84,24 @@ class Leading:
 
     async def round(self) -> float:
         """One look and what it calls for; gives the seconds until the next one is due."""
+        began = self._clock.monotonic_seconds()
+        try:
+            look, fired = await self._look_and_fire()
+        except Exception:
+            self._notes.failed()
+            raise
+        late = -(look.next_fire_in_seconds or 0.0)
+        self._notes.checked(
+            self._clock.monotonic_seconds() - began, is_cycle=fired is not None, lag_seconds=max(0.0, late)
+        )
+        followed = bool(look.follows_live or look.ended_for)
+        poll_seconds = FOLLOWED_POLL_SECONDS if followed else POLL_SECONDS
+        pause = self._pause_after(fired) if fired is not None else _pause_until(look.next_fire_in_seconds, poll_seconds)
+        self._notes.paced(poll_seconds, FOLLOWED if followed else IDLE, pause)
+        return pause
+
+    async def _look_and_fire(self) -> tuple[LeaderLook, FiringSummary | None]:
+        """What was looked at, and what was fired where something was due."""
         try:
             look = await self._store.look(*self._losses.span)
         except Unavailable:
@@ -87,13 +111,8 @@ class Leading:
         self._losses.note(look)
         self._following.note(look)
         next_fire = look.next_fire_in_seconds
-        if next_fire is not None and next_fire <= 0:
-            fired = await self._firing.fire_due()
-            return self._pause_after(fired)
-        poll_seconds = FOLLOWED_POLL_SECONDS if look.follows_live or look.ended_for else POLL_SECONDS
-        if next_fire is None:
-            return poll_seconds
-        return min(poll_seconds, next_fire + PAST_DUE_SECONDS)
+        is_due = next_fire is not None and next_fire <= 0
+        return look, await self._firing.fire_due() if is_due else None
 
     def _pause_after(self, fired: FiringSummary) -> float:
         """None while more is due; a short one when all is done, so that a steady stream is fired in batches.
@@ -105,3 +124,7 @@ class Leading:
         if fired.triggers_advanced:
             return LOOK_SPACING_SECONDS if fired.is_done else 0.0
         return min(POLL_SECONDS, LOOK_SPACING_SECONDS * 2 ** min(self._rounds_in_vain, 10))
+
+
+def _pause_until(next_fire_in_seconds: float | None, poll_seconds: float) -> float:
+    return poll_seconds if next_fire_in_seconds is None else min(poll_seconds, next_fire_in_seconds + PAST_DUE_SECONDS)

@@ -9,11 +9,14 @@ from collections.abc import Callable
 
 import structlog
 
+from rota.core.cycles import MILESTONE
+from rota.domain.cycle import DueCounts
 from rota.domain.errors import DomainError
 from rota.domain.milestone import DueMilestone
 from rota.ports.clock import Clock
 from rota.ports.milestone_store import MilestoneDuties, MilestoneFigures
 from rota.ports.wakeups import Wakeups
+from rota.services.check_cycles import CheckNotes
 from rota.services.leadership import Leadership
 from rota.services.milestone_generating import MILESTONES_TOPIC, MilestoneGenerating, leader_audit
 from rota.services.waiting import wait_for_any
@@ -43,6 +46,7 @@ class MilestoneWatch:
         clock: Clock,
         *,
         tell: Callable[[MilestoneFigures], None],
+        notes: CheckNotes | None = None,
     ) -> None:
         """`tell` is for the leader's metrics; of who leads no more they are nought."""
         self._duties = duties
@@ -50,6 +54,7 @@ class MilestoneWatch:
         self._leadership = leadership
         self._clock = clock
         self._tell = tell
+        self._notes = notes or CheckNotes()
         self._told_at: float | None = None
         self._changed = leadership.subscribe()
         self._told = wakeups.subscribe(MILESTONES_TOPIC)
@@ -75,7 +80,9 @@ class MilestoneWatch:
         if need.walks:
             await self._duties.walk(SUBJECTS_PER_WALK_MAX)
         if need.next_in_seconds is not None and need.next_in_seconds <= 0:
+            began = self._clock.monotonic_seconds()
             await self._make(await self._duties.list_due(DUE_PER_ROUND_MAX))
+            self._notes.checked(self._clock.monotonic_seconds() - began, is_cycle=True)
             return SPACING_SECONDS
         if need.walks:
             return SPACING_SECONDS
@@ -92,15 +99,20 @@ class MilestoneWatch:
 
         async def lane() -> None:
             while pending:
-                await self._make_one(pending.pop())
+                self._notes.found({MILESTONE: await self._make_one(pending.pop())})
 
         await asyncio.gather(*(lane() for _ in range(LANES)))
 
-    async def _make_one(self, due: DueMilestone) -> None:
+    async def _make_one(self, due: DueMilestone) -> DueCounts:
         """What is refused here (a newer version stored its schedule, a quota) is tried again later."""
         try:
             audit = leader_audit(due.name, due.subject)
-            await self._generating.generate(due.tenant_id, due.name, due.subject, audit)
+            step = await self._generating.generate(due.tenant_id, due.name, due.subject, audit)
         except DomainError as refused:
             _log.error("milestone_refused", tenant_id=due.tenant_id, name=due.name, problem=refused.detail)
             await self._duties.postpone(due, POSTPONED_SECONDS)
+            return DueCounts(found=1, failed=1)
+        if step.draft is not None:
+            return DueCounts(found=1, executed=1)
+        is_missed = any(event.type == "MilestoneMissed" for event in step.events)
+        return DueCounts(found=1, skipped=1) if is_missed else DueCounts(found=1, refused=1)

@@ -83,5 +83,23 @@ METRICS: tuple[MetricSpec, ...] = (
         " missed ones.",
         ("outcome",),
     ),
+    MetricSpec(
+        "rota_checks_total",
+        "counter",
+        "Looks of this process as the leader for what is due, by outcome: due, idle, failed (no answer of the store).",
+        ("outcome",),
+    ),
+    MetricSpec(
+        "rota_check_seconds",
+        "histogram",
+        "Time of such a look with all that it called for.",
+        (),
+        LATENCY_BUCKETS_SECONDS,
+    ),
+    MetricSpec(
+        "rota_firing_lag_seconds",
+        "gauge",
+        "How late the longest due time was at the leader's last look; nought elsewhere.",
+    ),
     MetricSpec("rota_authentications_total", "counter", "Tokens looked at, by how they were decided.", ("outcome",)),
 )

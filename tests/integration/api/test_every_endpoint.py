@@ -209,7 +209,7 @@ STORES = (
     "evidence", "milestones",
     "backfills", "flags", "bulk_operations", "dependencies", "interventions",
     "graph_jobs", "policy_jobs", "impacts", "limits", "waits",
-    "run_statistics", "run_counting",
+    "run_statistics", "run_counting", "cycles",
 )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from rota.storage.postgres.bindings import PostgresBindingStore, PostgresTemplat
 from rota.storage.postgres.bulk_operations import PostgresBulkStore
 from rota.storage.postgres.calendars import PostgresCalendarStore
 from rota.storage.postgres.check_ins import PostgresCheckInStore
+from rota.storage.postgres.cycles import PostgresCycleStore
 from rota.storage.postgres.dependencies import PostgresDependencyReader
 from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.events import PostgresEventStore
@@ -170,6 +171,7 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         waits=PostgresWaitReader(service_pool),
         run_statistics=PostgresRunStatistics(api_pool),
         run_counting=PostgresRunCounting(service_pool),
+        cycles=PostgresCycleStore(service_pool),
         calendars=PostgresCalendarStore(api_pool),
         templates=PostgresTemplateStore(api_pool),
         bindings=PostgresBindingStore(api_pool),

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from rota.api.authz import Access
 from rota.api.rest.endpoint import Answer, Call, Endpoint, Nothing, endpoint
 from rota.core.statistics import add_all, duration_quantile_seconds, hour_of
+from rota.domain.cycle import CheckTotals
 from rota.domain.ids import ScheduleId
 from rota.domain.page import PageRequest
 from rota.domain.run import RUN_LIFECYCLE
@@ -192,6 +193,12 @@ async def get_platform_stats(call: Call[Nothing, Nothing]) -> Answer:
     return Answer(PlatformStats(await call.services.schedules.now(), _lifetime(lifetime)))
 
 
+@endpoint("GET", "/stats/cycles", Access("platform_stats", "read"), answers=(CheckTotals,))
+async def get_check_totals(call: Call[Nothing, Nothing]) -> Answer:
+    """Read what the leaders' check cycles ever came to."""
+    return Answer(await call.services.ports.cycles.totals())
+
+
 async def _window(
     call: Call[Reconciliation, Nothing] | Call[Nothing, StatsQuery] | Call[Nothing, ComparisonQuery], hours: int
 ) -> tuple[datetime, datetime]:
@@ -246,4 +253,5 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     get_drift,
     reconcile_stats,
     get_platform_stats,
+    get_check_totals,
 )

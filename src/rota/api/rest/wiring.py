@@ -13,6 +13,7 @@ from rota.ports.bulk_store import BulkStore
 from rota.ports.calendar_store import CalendarStore
 from rota.ports.check_in_store import CheckInStore
 from rota.ports.clock import Clock
+from rota.ports.cycle_store import CycleStore
 from rota.ports.dependency_store import DependencyReader
 from rota.ports.fan_out_store import ImpactReader
 from rota.ports.flag_store import FlagStore
@@ -86,6 +87,7 @@ class ApiPorts(Struct, frozen=True):
     waits: WaitReader
     run_statistics: RunStatistics
     run_counting: RunCounting
+    cycles: CycleStore
     calendars: CalendarStore
     templates: TemplateStore
     bindings: BindingStore
