@@ -124,6 +124,10 @@ def start_worker(
         list[str] | None, typer.Option("--allow-exec-for", help="let this tenant's runs do so; repeatable")
     ] = None,
     allow_target: AllowTarget = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option(envvar="ROTA_PUBLIC_URL", help="where HTTP targets reach the API when they call back"),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="shown in lists; default host and pid")] = None,
     stop_with_parent: Annotated[bool, typer.Option("--stop-with-parent", hidden=True)] = False,
     samples: Annotated[bool, typer.Option("--samples", help="know the sample tasks, too")] = False,
@@ -150,6 +154,7 @@ def start_worker(
             name=name,
             stop_with_parent=stop_with_parent,
             samples=samples,
+            public_url=public_url,
         )
     )
 

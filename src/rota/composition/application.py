@@ -59,6 +59,7 @@ def build_application(
         locks=stores.locks,
         signing_secrets=stores.signing_secrets,
         check_ins=stores.check_ins,
+        callback_answers=stores.callback_answers,
         retention=stores.retention,
         limits=stores.limits,
         waits=stores.waits,

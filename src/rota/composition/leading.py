@@ -16,6 +16,7 @@ from rota.ports.lease_store import LeaseStore
 from rota.ports.milestone_store import MilestoneFigures
 from rota.ports.wakeups import Wakeups
 from rota.services.backfilling import Backfilling
+from rota.services.callback_watch import CallbackWatch
 from rota.services.check_cycles import CheckNotes, CheckTelling
 from rota.services.check_in_watch import CheckInWatch
 from rota.services.dependency_following import DependencyFollowing
@@ -118,6 +119,7 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
     )
     leading = Leading(firing_store, firing, rescuing, election, wakeups, clock=clock, following=following, notes=notes)
     fan_outs = FanOutWatch(stores.fan_outs, stores.run_claims, segments, election, wakeups, clock=clock)
+    callbacks = CallbackWatch(stores.callbacks, stores.run_claims, election, wakeups, clock=clock, rng=SystemRng())
 
     cool_offs = CoolOffWatch(stores.intervention_duties, election, clock, lambda: wakeups.announce(SCHEDULES_TOPIC))
     generating = MilestoneGenerating(stores.milestones, wakeups)
@@ -139,6 +141,7 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
         Duty("milestones", milestones.run),
         Duty("backfills", Backfilling(PostgresBackfillSteps(parts.fenced), election, wakeups, clock).run),
         Duty("fan-outs", fan_outs.run),
+        Duty("callbacks", callbacks.run),
         Duty("cool-offs", cool_offs.run),
         Duty("partitions", keep_partitions),
         Duty("run counting", RunCountingDuty(stores.run_counting, election, clock).run),

@@ -38,7 +38,9 @@ class ServerFlags(Struct, frozen=True):
 
 
 class WorkerFlags(Struct, frozen=True):
-    """`rota worker start`. `allow_targets` are CIDRs that HTTP targets may reach although they are private."""
+    """`rota worker start`. `allow_targets` are CIDRs that HTTP targets may reach although they are private;
+    `public_url` is where they call back.
+    """
 
     database: DatabaseFlags
     app: str | None = None
@@ -50,3 +52,4 @@ class WorkerFlags(Struct, frozen=True):
     name: str | None = None
     stop_with_parent: bool = False
     samples: bool = False
+    public_url: str | None = None

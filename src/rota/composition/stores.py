@@ -7,6 +7,7 @@ from rota.storage.postgres.backfills import PostgresBackfillStore
 from rota.storage.postgres.bindings import PostgresBindingStore, PostgresTemplateStore
 from rota.storage.postgres.bulk_operations import PostgresBulkStore
 from rota.storage.postgres.calendars import PostgresCalendarStore
+from rota.storage.postgres.callbacks import PostgresCallbackAnswers, PostgresCallbackKeeping
 from rota.storage.postgres.check_ins import PostgresCheckInDeadlines, PostgresCheckInStore
 from rota.storage.postgres.cycles import PostgresCycleStore
 from rota.storage.postgres.dependencies import PostgresDependencyReader
@@ -48,6 +49,8 @@ class ServerStores(Struct, frozen=True):
     dependencies: PostgresDependencyReader
     run_claims: PostgresRunClaims
     fan_outs: PostgresFanOutKeeping
+    callbacks: PostgresCallbackKeeping
+    callback_answers: PostgresCallbackAnswers
     impacts: PostgresImpactReader
     run_ends: PostgresRunEnds
     workers: PostgresWorkerStore
@@ -92,6 +95,8 @@ def server_stores(pools: ServerPools) -> ServerStores:
         bulk_operations=PostgresBulkStore(api),
         dependencies=PostgresDependencyReader(api),
         fan_outs=PostgresFanOutKeeping(service, pooled_by_transaction=pooled),
+        callbacks=PostgresCallbackKeeping(service, pooled_by_transaction=pooled),
+        callback_answers=PostgresCallbackAnswers(api),
         impacts=PostgresImpactReader(api),
         run_claims=PostgresRunClaims(service, pooled_by_transaction=pooled),
         run_ends=PostgresRunEnds(service, pooled_by_transaction=pooled),

@@ -17,6 +17,7 @@ from rota.composition.wakeups import wakeups_of
 from rota.domain.errors import DomainError
 from rota.domain.problems import FieldProblem
 from rota.ports.clock import Clock
+from rota.storage.postgres.callbacks import PostgresCallbackWaits
 from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.fan_outs import PostgresFanOutPlans
 from rota.storage.postgres.job_work import PostgresJobWork
@@ -27,6 +28,7 @@ from rota.storage.postgres.schema_waiting import require_schema
 from rota.storage.postgres.signing_secrets import PostgresSigningKeys
 from rota.storage.postgres.workers import PostgresWorkerStore
 from rota.telemetry.logs import configure_logs
+from rota.worker.callback_claims import CallbackClaims
 from rota.worker.fan_out_claims import FanOutClaims
 from rota.worker.job_claims import JobClaims
 from rota.worker.options import WorkerOptions, refuse_invalid
@@ -53,7 +55,7 @@ async def _work(flags: WorkerFlags) -> None:
         watch = asyncio.create_task(_stop_with_parent(stop)) if flags.stop_with_parent else None
         try:
             with suppress(StopAsked):
-                async with _ports(urls, stop) as ports:
+                async with _ports(urls, stop, options) as ports:
                     with _by_flag():
                         await run_worker(options, ports, stop=stop)
         finally:
@@ -62,7 +64,7 @@ async def _work(flags: WorkerFlags) -> None:
 
 
 @asynccontextmanager
-async def _ports(urls: DatabaseUrls, stop: asyncio.Event) -> AsyncGenerator[WorkerPorts]:
+async def _ports(urls: DatabaseUrls, stop: asyncio.Event, options: WorkerOptions) -> AsyncGenerator[WorkerPorts]:
     """What the worker needs, as soon as there is a database with the schema of this version."""
     clock, pooled = SystemClock(), urls.pooled_by_transaction
     async with AsyncExitStack() as stack:
@@ -71,9 +73,14 @@ async def _ports(urls: DatabaseUrls, stop: asyncio.Event) -> AsyncGenerator[Work
         plans = PostgresFanOutPlans(pool, pooled_by_transaction=pooled)
         yield WorkerPorts(
             claims=JobClaims(
-                SigningClaims(
-                    FanOutClaims(PostgresRunClaims(pool, pooled_by_transaction=pooled), plans),
-                    PostgresSigningKeys(pool, pooled_by_transaction=pooled),
+                CallbackClaims(
+                    SigningClaims(
+                        FanOutClaims(PostgresRunClaims(pool, pooled_by_transaction=pooled), plans),
+                        PostgresSigningKeys(pool, pooled_by_transaction=pooled),
+                    ),
+                    PostgresCallbackWaits(pool, pooled_by_transaction=pooled),
+                    SystemIds(),
+                    options.public_url,
                 ),
                 PostgresJobWork(pool),
             ),
@@ -115,6 +122,7 @@ _FLAGS = {
     "slots": "--slots",
     "allow_targets": "--allow-target",
     "allow_exec_for": "--allow-exec-for",
+    "public_url": "--public-url",
 }
 
 
@@ -128,6 +136,7 @@ def _options(flags: WorkerFlags) -> WorkerOptions:
         allow_exec_for=flags.allow_exec_for,
         allow_targets=flags.allow_targets,
         samples=flags.samples,
+        public_url=flags.public_url,
     )
 
 

@@ -39,12 +39,13 @@ class ChildOptions(Struct, frozen=True):
     slots: int
     allow_targets: tuple[str, ...]
     allow_exec_for: tuple[str, ...]
+    public_url: str
 
     def arguments(self) -> list[str]:
         app = ["--app", self.app] if self.app else []
         targets = [part for target in self.allow_targets for part in ("--allow-target", target)]
         tenants = [part for tenant in self.allow_exec_for for part in ("--allow-exec-for", tenant)]
-        return [*_START, "--slots", str(self.slots), *app, *targets, *tenants]
+        return [*_START, "--slots", str(self.slots), "--public-url", self.public_url, *app, *targets, *tenants]
 
 
 class WorkerChild:

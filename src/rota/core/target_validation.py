@@ -13,16 +13,19 @@ from rota.core.field_rules import (
     choice_problems,
     first_unprintable,
     json_problems,
+    number_problems,
     text_problems,
     under,
 )
 from rota.domain.problems import FieldProblem
-from rota.domain.targets import HttpMethod, HttpTarget, SegmentTarget, Target, TaskTarget
+from rota.domain.targets import Accept202, HttpMethod, HttpTarget, SegmentTarget, Target, TaskTarget
 
 PAYLOAD_BYTES_MAX = 256 * 1024
 URL_LENGTH_MAX = 2_048
 HEADERS_MAX = 64
 HEADER_VALUE_LENGTH_MAX = 8_192
+CALLBACK_SECONDS_MIN = 1.0
+CALLBACK_SECONDS_MAX = 30 * 86_400.0
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 # The worker's client writes these itself, from the target and the body.
@@ -63,6 +66,20 @@ def _http_problems(target: HttpTarget) -> Iterator[FieldProblem]:
     yield from json_problems("body", target.body, PAYLOAD_BYTES_MAX)
     if target.signed_with is not None:
         yield from text_problems("signed_with", target.signed_with, SECRET_NAME_RULE)
+    yield from _callback_problems(target)
+
+
+def _callback_problems(target: HttpTarget) -> Iterator[FieldProblem]:
+    yield from choice_problems("accept_202", target.accept_202, get_args(Accept202))
+    seconds = target.callback_timeout_seconds
+    if seconds is None:
+        return
+    yield from number_problems(
+        "callback_timeout_seconds", seconds, CALLBACK_SECONDS_MIN, CALLBACK_SECONDS_MAX, "seconds"
+    )
+    if target.accept_202 != "callback":
+        problem = "is given, but this target does not call back"
+        yield FieldProblem("callback_timeout_seconds", problem, "leave it out, or give accept_202 callback")
 
 
 def _url_problems(url: str) -> Iterator[FieldProblem]:

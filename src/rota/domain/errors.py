@@ -74,6 +74,8 @@ _MEANINGS = (
              "Free some of what the detail names; the limit does not pass by waiting."),
     _meaning("IDEMPOTENCY_MISMATCH", "The key was used for another request", 409, "ALREADY_EXISTS",
              "Use a new Idempotency-Key for a new request."),
+    _meaning("GONE", "It is too late for this", 410, "FAILED_PRECONDITION",
+             "Do not repeat it: what it was for has ended."),
     _meaning("VERSION_MISMATCH", "The object has changed", 412, "ABORTED",
              "Read the object, apply the change again and send its new ETag in If-Match."),
     _meaning("VERSION_REQUIRED", "If-Match is missing", 428, "FAILED_PRECONDITION",

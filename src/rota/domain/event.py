@@ -41,6 +41,8 @@ EVENT_TYPES: dict[str, str] = {
     "RunRetried": "a terminal run was cloned into a new one",
     "RunDeleted": "a terminal run was deleted, with its attempts and its output",
     "FanOutLaunched": "a run was planned and waits for its segments",
+    "CallbackAwaited": "an HTTP target answered 202, and its run waits to be called back",
+    "CallbackReceived": "a run that waited was called back; its attempt ends by what was told",
     "AttemptTimedOut": "an attempt passed its hard time-out",
     "AttemptLost": "an attempt ended with its worker",
     "WorkerRegistered": "a worker began",

@@ -34,14 +34,13 @@ RUN_LIFECYCLE = Lifecycle(
         Transition("running", "retry", "queued", "the attempt failed, timed out or was lost with tries left"),
         Transition("running", "fail", "failed", "the attempt failed and no try is left, or it may not be retried"),
         Transition("running", "cancel", "cancelled", "the attempt was cancelled on request"),
-        Transition(
-            "running", "await", "running", "its fan-out is planned: it waits for its segments, without a worker"
-        ),
+        Transition("running", "await", "running", "it waits for its segments, or to be called back, without a worker"),
     ),
 )
 
-# Who holds a run that waits for its segments: nobody. No worker has this id, so that the run is neither claimed nor
-# asked for, no lease of it can end, and its attempt has no deadline of a worker's: the leader ends it, under its token.
+# Who holds a run that waits for its segments, or to be called back: nobody. No worker has this id, so that the run is
+# neither claimed nor asked for, no lease of it can end, and its attempt has no deadline of a worker's: the leader ends
+# it, under its token.
 AWAITING_SEGMENTS = WorkerId("ffffffff-ffff-ffff-ffff-ffffffffffff")
 
 ATTEMPT_LIFECYCLE = Lifecycle(

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from rota.domain.fan_out import FanOut
 from rota.domain.ids import RunId
 
+Accept202: TypeAlias = Literal["done", "callback"]
 HttpMethod: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
 
 
@@ -30,6 +31,8 @@ class HttpTarget(Struct, frozen=True, tag_field="kind", tag="http", forbid_unkno
 
     `signed_with` is the name of the tenant's signing secrets: the request carries a signature by each that is live.
     With `fan_out` each segment's request has its `items` in the body, beside what else is there.
+    `accept_202` says what a 202 means: that all is done, or that the target will call back, within
+    `callback_timeout_seconds` (else the run's time-out), by the address that the request names.
     """
 
     url: str
@@ -38,6 +41,8 @@ class HttpTarget(Struct, frozen=True, tag_field="kind", tag="http", forbid_unkno
     body: Any = None
     signed_with: str | None = None
     fan_out: FanOut | None = None
+    accept_202: Accept202 = "done"
+    callback_timeout_seconds: float | None = None
 
 
 class SegmentTarget(
@@ -67,6 +72,13 @@ class SignedHttpTarget(Struct, frozen=True, tag_field="kind", tag="signed_http")
     signed_at: datetime
 
 
+class CallbackTarget(Struct, frozen=True, tag_field="kind", tag="callback_http"):
+    """A request with the address that its target calls when the work has ended; stored and shown nowhere."""
+
+    request: HttpTarget | SignedHttpTarget
+    callback_url: str
+
+
 class PlanTarget(Struct, frozen=True, tag_field="kind", tag="plan"):
     """The first attempt of a fan-out run as a worker is handed it: its items are to be found. Stored nowhere.
 
@@ -77,4 +89,4 @@ class PlanTarget(Struct, frozen=True, tag_field="kind", tag="plan"):
     takes_over: bool = False
 
 
-HandedTarget: TypeAlias = Target | SignedHttpTarget | PlanTarget
+HandedTarget: TypeAlias = Target | SignedHttpTarget | CallbackTarget | PlanTarget

@@ -21,7 +21,15 @@ from msgspec import Struct, structs
 
 from rota.core.fan_out import resolver_of
 from rota.domain.run import RunError
-from rota.domain.targets import HandedTarget, HttpTarget, PlanTarget, SegmentTarget, SignedHttpTarget, TaskTarget
+from rota.domain.targets import (
+    CallbackTarget,
+    HandedTarget,
+    HttpTarget,
+    PlanTarget,
+    SegmentTarget,
+    SignedHttpTarget,
+    TaskTarget,
+)
 from rota.worker.app import Task
 from rota.worker.arguments import Signature, bind_arguments, signature_of
 from rota.worker.capture import AttemptOutput, capture_from_here, capturing
@@ -261,6 +269,8 @@ def _call_of(target: HandedTarget) -> tuple[str, dict[str, Any]]:
     """Every target is a task with arguments: an HTTP target is the built-in one."""
     if isinstance(target, TaskTarget):
         return target.task, target.args
+    if isinstance(target, CallbackTarget):
+        return HTTP_TASK, {**_call_of(target.request)[1], "callback_url": target.callback_url}
     if isinstance(target, SignedHttpTarget):
         return HTTP_TASK, {**_request_of(target.request), "signed": target}
     if isinstance(target, PlanTarget):
@@ -272,5 +282,5 @@ def _call_of(target: HandedTarget) -> tuple[str, dict[str, Any]]:
 
 def _request_of(target: HttpTarget) -> dict[str, Any]:
     fields = structs.asdict(target)
-    del fields["fan_out"]
+    del fields["fan_out"], fields["callback_timeout_seconds"]
     return fields

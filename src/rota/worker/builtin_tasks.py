@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rota.core import webhook_signature
-from rota.domain.targets import HttpMethod, SignedHttpTarget
+from rota.domain.callback import CALLBACK_HEADER
+from rota.domain.targets import Accept202, HttpMethod, SignedHttpTarget
 from rota.worker.app import App
 from rota.worker.attempts import HTTP_TASK
 from rota.worker.context import Context
@@ -63,11 +64,15 @@ def builtin_app(
         body: object = None,
         signed_with: str | None = None,
         signed: SignedHttpTarget | None = None,
+        accept_202: Accept202 = "done",
+        callback_url: str | None = None,
     ) -> dict[str, Any] | Failure:
         if signed_with is not None and (signed is None or not signed.keys):
             return _unsigned(signed_with, ctx)
+        if accept_202 == "callback" and callback_url is None:
+            return _uncallable()
         signing = None if signed is None else _signing(signed, ctx)
-        named = _with_identity(headers or {}, ctx)
+        named = _with_identity(headers or {}, ctx, callback_url)
         order = HttpOrder(url=url, method=method, headers=named, body=body, signing=signing)
         return await send_request(order, guard, ctx.remaining_seconds)
 
@@ -86,10 +91,18 @@ def _signing(signed: SignedHttpTarget, ctx: Context) -> Signing:
     return Signing(signed.keys, ctx.run_id, int(signed.signed_at.timestamp()))
 
 
-def _with_identity(headers: Mapping[str, str], ctx: Context) -> dict[str, str]:
+def _uncallable() -> Failure:
+    """A request whose answer nobody could give is not sent: the run would wait in vain."""
+    message = "this worker does not know where it may be called back; start it with --public-url"
+    return Failure(message, retryable=False, failure_class="config")
+
+
+def _with_identity(headers: Mapping[str, str], ctx: Context, callback_url: str | None) -> dict[str, str]:
     """`headers` without those of ours, in whatever case they are written: a receiver must not have to choose."""
     ours = _identity(ctx)
-    taken = {name.lower() for name in (*ours, FIRE_AT_HEADER)} | webhook_signature.HEADERS
+    taken = {name.lower() for name in (*ours, FIRE_AT_HEADER, CALLBACK_HEADER)} | webhook_signature.HEADERS
+    if callback_url is not None:
+        ours[CALLBACK_HEADER] = callback_url
     return {**{name: text for name, text in headers.items() if name.lower() not in taken}, **ours}
 
 

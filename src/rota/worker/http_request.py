@@ -11,7 +11,7 @@ import email.utils
 import ipaddress
 import socket
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
@@ -22,6 +22,7 @@ from aiohttp.resolver import ThreadedResolver
 
 from rota.core import webhook_signature
 from rota.core.failure_class import classify_failure
+from rota.domain.callback import CALLBACK_HEADER
 from rota.domain.targets import HttpMethod
 from rota.worker.outcomes import Failure
 from rota.worker.target_guard import TargetGuard
@@ -36,7 +37,7 @@ AddressInfo: TypeAlias = tuple[int, int, int, str, tuple[Any, ...]]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WORTH_A_RETRY = frozenset({408, 425, 429})
-_CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
+_CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", CALLBACK_HEADER.lower()})
 
 
 class Signing(msgspec.Struct, frozen=True):
@@ -228,10 +229,12 @@ def _retry_after_seconds(headers: Mapping[str, str]) -> float | None:
 
 
 def _http_date(text: str) -> datetime | None:
+    """One without a zone (`-0000`) is in UTC, as all dates of HTTP are."""
     try:
-        return email.utils.parsedate_to_datetime(text)
+        found = email.utils.parsedate_to_datetime(text)
     except ValueError:
         return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _client_failure(order: HttpOrder, failed: aiohttp.ClientError) -> Failure:

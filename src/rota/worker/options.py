@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -27,6 +28,7 @@ class WorkerOptions(Struct, frozen=True, forbid_unknown_fields=True):
     The lease is renewed every `renew_seconds` and trusted until *request sent* + `lease_seconds` − `margin_seconds`:
     by then every executor is dead, so the margin covers killing them. `stop_grace_seconds` is what a handler has
     between being told to stop and being given up. `allow_targets` are networks (CIDR) of private HTTP targets.
+    `public_url` is where HTTP targets reach the API, for those that call back.
     `allow_exec` lets every tenant run commands here, `allow_exec_for` only the tenants that it names.
     """
 
@@ -39,6 +41,7 @@ class WorkerOptions(Struct, frozen=True, forbid_unknown_fields=True):
     allow_exec: bool = False
     allow_exec_for: tuple[str, ...] = ()
     allow_targets: tuple[str, ...] = ()
+    public_url: str | None = None
     lease_seconds: float = 3.5
     renew_seconds: float = 1.1
     margin_seconds: float = 0.5
@@ -87,6 +90,7 @@ def option_problems(options: WorkerOptions) -> tuple[FieldProblem, ...]:
         *_count_problems(options),
         *_app_problems(options),
         *_target_problems(options),
+        *_address_problems(options),
         *_tenant_problems(options),
         *_time_problems(options),
     )
@@ -128,6 +132,15 @@ def _target_problems(options: WorkerOptions) -> Iterator[FieldProblem]:
         except ValueError as problem:
             remedy = "Give a network such as 10.0.0.0/8, without host bits."
             yield FieldProblem(f"allow_targets[{index}]", str(problem), remedy)
+
+
+def _address_problems(options: WorkerOptions) -> Iterator[FieldProblem]:
+    if options.public_url is None:
+        return
+    parts = urlsplit(options.public_url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        problem = f"{options.public_url!r} is not the address of a server"
+        yield FieldProblem("public_url", problem, "Give it as https://rota.example.org")
 
 
 def _tenant_problems(options: WorkerOptions) -> Iterator[FieldProblem]:

@@ -17,7 +17,15 @@ from rota.domain.errors import CATALOGUE, Unavailable
 from rota.storage.postgres.driver import Connection
 from tests.integration.api.job_world import RULES, asked
 from tests.integration.api.raw_asgi import Exchange, answered
-from tests.integration.api.world import PLANNED_TARGET, SCHEDULE, UNKNOWN_ID, World, guarded_endpoints, path_of
+from tests.integration.api.world import (
+    PLANNED_TARGET,
+    SCHEDULE,
+    UNKNOWN_ID,
+    World,
+    await_callback,
+    guarded_endpoints,
+    path_of,
+)
 from tests.support.waiting import wait_until
 
 Prepare = Callable[[World], Awaitable[object]]
@@ -49,6 +57,11 @@ async def one_lock(world: World) -> dict[str, str]:
 
 async def another_check_in(world: World) -> dict[str, str]:
     return {"check_in_id": (await world.call("POST", "/check-ins", {"name": "x", "every_seconds": 60})).json()["id"]}
+
+
+async def another_callback(world: World) -> dict[str, str]:
+    await await_callback(world, "told-by-the-target")
+    return {"callback_secret": "told-by-the-target"}
 
 
 async def another_template(world: World) -> dict[str, str]:
@@ -92,6 +105,7 @@ PREPARED: dict[str, Prepare] = {
     "cancel_policy_job": another_policy_job,
     "revoke_tenant": another_tenant,
     "delete_check_in": another_check_in,
+    "answer_callback": another_callback,
     "delete_schedule_template": another_template,
     "retry_milestone": another_milestone,
     "acquire_lock": one_lock,
@@ -205,7 +219,7 @@ class Broken:
 
 STORES = (
     "schedules", "run_intake", "run_reader", "run_control", "workers", "tenants", "tokens", "events", "idempotency",
-    "locks", "signing_secrets", "check_ins", "retention", "calendars", "templates", "bindings",
+    "locks", "signing_secrets", "check_ins", "callback_answers", "retention", "calendars", "templates", "bindings",
     "evidence", "milestones",
     "backfills", "flags", "bulk_operations", "dependencies", "interventions",
     "graph_jobs", "policy_jobs", "impacts", "limits", "waits",

@@ -17,7 +17,9 @@ from rota.api.rest.app import ENDPOINTS, create_app
 from rota.api.rest.endpoint import Endpoint
 from rota.api.rest.schedule_templates import TEMPLATE_EXAMPLE
 from rota.api.rest.wiring import ApiOptions, ApiPorts
+from rota.core.callbacks import callback_digest
 from rota.core.fan_out import fan_out_of
+from rota.domain.callback import OpenedCallback
 from rota.domain.ids import RunId, TenantId, TokenId, WorkerId
 from rota.domain.run import ClaimedRun, LogLine, Settlement
 from rota.domain.tenancy import AuditEntry, Role, Tenant
@@ -29,6 +31,7 @@ from rota.storage.postgres.backfills import PostgresBackfillStore
 from rota.storage.postgres.bindings import PostgresBindingStore, PostgresTemplateStore
 from rota.storage.postgres.bulk_operations import PostgresBulkStore
 from rota.storage.postgres.calendars import PostgresCalendarStore
+from rota.storage.postgres.callbacks import PostgresCallbackAnswers, PostgresCallbackWaits
 from rota.storage.postgres.check_ins import PostgresCheckInStore
 from rota.storage.postgres.cycles import PostgresCycleStore
 from rota.storage.postgres.dependencies import PostgresDependencyReader
@@ -109,6 +112,7 @@ class World:
     work: PostgresJobWork
     ends: PostgresJobEnds
     plans: PostgresFanOutPlans
+    callback_waits: PostgresCallbackWaits
     owner_pool: Pool
     ids: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -166,6 +170,7 @@ def ports_over(api_pool: Pool, service_pool: Pool, wakeups: RecordedWakeups) -> 
         locks=PostgresLockStore(api_pool),
         signing_secrets=PostgresSigningSecretStore(api_pool),
         check_ins=PostgresCheckInStore(api_pool),
+        callback_answers=PostgresCallbackAnswers(api_pool),
         retention=PostgresRetentionStore(service_pool),
         limits=PostgresLimitStore(service_pool),
         waits=PostgresWaitReader(service_pool),
@@ -195,8 +200,8 @@ async def build_world(api_pool: Pool, service_pool: Pool, owner_pool: Pool) -> W
     tokens = await _tokens(ports)
     claims = PostgresRunClaims(service_pool)
     work, ends = PostgresJobWork(service_pool), PostgresJobEnds(service_pool)
-    plans = PostgresFanOutPlans(service_pool)
-    return World(app, ports, wakeups, client, tokens, claims, work, ends, plans, owner_pool)
+    plans, waits = PostgresFanOutPlans(service_pool), PostgresCallbackWaits(service_pool)
+    return World(app, ports, wakeups, client, tokens, claims, work, ends, plans, waits, owner_pool)
 
 
 async def _tokens(ports: ApiPorts) -> dict[tuple[TenantId, Role], str]:
@@ -253,6 +258,7 @@ async def furnish(world: World) -> None:
         "worker_id": worker.id,
         "secret_id": signing["id"],
         "check_in_id": check_in["id"],
+        "callback_secret": "guessed",
         "lock_name": "reports-of-acme",
         "template_name": "daily-insights",
         "kind": "storefront",
@@ -298,6 +304,20 @@ async def execute_once(world: World, run_id: RunId, verb: str = "succeed") -> No
     )
     (result,) = await world.claims.settle_batch([settlement])
     assert result.accepted
+
+
+async def await_callback(world: World, secret: str, keep_seconds: float = 3_600.0) -> RunId:
+    """A run whose target answered 202, and was given this secret."""
+    target = {"kind": "http", "url": "https://example.com/hook", "accept_202": "callback"}
+    run = (await world.call("POST", "/runs", {"target": target, "queue": "called-back"})).raise_for_status().json()
+    worker_id = WorkerId(world.ports.ids.new_id())
+    spec = WorkerSpec(worker_id, "w2", ("called-back",), 4, (), "host", 7, "0.1.0")
+    await world.ports.workers.register(spec, 600.0)
+    (claimed,) = await world.claims.claim_batch(worker_id, ("called-back",), 1)
+    opened = OpenedCallback(callback_digest(secret), ACME, claimed.run_id, claimed.token, 60.0, keep_seconds)
+    await world.callback_waits.open([opened])
+    assert await world.callback_waits.await_answer(claimed.run_id, claimed.token) == "waiting"
+    return RunId(run["id"])
 
 
 async def plan_if_it_fans_out(world: World, claimed: ClaimedRun) -> None:

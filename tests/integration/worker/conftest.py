@@ -23,6 +23,11 @@ from rota.domain.run import Attempt, LogLine, Run, RunDraft
 from rota.domain.targets import Target, TaskTarget
 from rota.domain.tenancy import AuditEntry, Tenant
 from rota.storage.memory.wakeups import MemoryWakeups
+from rota.storage.postgres.callbacks import (
+    PostgresCallbackAnswers,
+    PostgresCallbackKeeping,
+    PostgresCallbackWaits,
+)
 from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.fan_outs import PostgresFanOutKeeping, PostgresFanOutPlans, PostgresImpactReader
 from rota.storage.postgres.run_claims import PostgresRunClaims
@@ -31,6 +36,7 @@ from rota.storage.postgres.run_intake import PostgresRunIntake
 from rota.storage.postgres.run_reading import PostgresRunReader
 from rota.storage.postgres.tenants import PostgresTenantStore
 from rota.storage.postgres.workers import PostgresWorkerStore
+from rota.worker.callback_claims import CallbackClaims
 from rota.worker.fan_out_claims import FanOutClaims
 from rota.worker.options import WorkerOptions
 from rota.worker.process import run_worker
@@ -43,6 +49,7 @@ ACME = TenantId("acme")
 AUDIT = AuditEntry("ada", "create", "run", "")
 HANDLERS = "tests.integration.worker.handlers:app"
 ROOT = Path(__file__).resolve().parents[3]
+PUBLIC_URL = "http://rota.test"
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 AT_ONCE = RetryPolicy(delays_seconds=(0.0, 0.0, 0.0))
 
@@ -123,6 +130,8 @@ class House:
         self.plans = PostgresFanOutPlans(service_pool)
         self.keeping = PostgresFanOutKeeping(service_pool)
         self.impacts = PostgresImpactReader(api_pool)
+        self.callbacks = PostgresCallbackKeeping(service_pool)
+        self.answers = PostgresCallbackAnswers(api_pool)
         self.workers = PostgresWorkerStore(service_pool)
         self.wakeups = MemoryWakeups()
         self.clock = SystemClock()
@@ -133,7 +142,9 @@ class House:
 
     @property
     def ports(self) -> WorkerPorts:
-        claims = FanOutClaims(self.claims, self.plans)
+        claims = CallbackClaims(
+            FanOutClaims(self.claims, self.plans), PostgresCallbackWaits(self._pool), SystemIds(), PUBLIC_URL
+        )
         return WorkerPorts(claims, self.workers, self.wakeups, self.clock, SystemRng(1), SystemIds(), self.plans)
 
     async def enqueue(self, target: str | Target, count: int = 1, **fields: Unpack[Asked]) -> list[RunId]:

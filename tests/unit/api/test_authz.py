@@ -8,6 +8,7 @@ from rota.api.rest.app import ENDPOINTS
 from rota.api.rest.gate import PUBLIC_PATHS, is_guarded
 from rota.api.rest.routing import bind
 from rota.api.rest.wiring import Services
+from rota.domain.callback import CALLBACK_PATH
 from rota.domain.errors import Bug, DomainError
 from rota.domain.tenancy import ROLES
 
@@ -43,11 +44,15 @@ def test_a_role_may_do_what_a_lesser_one_may(access: Access) -> None:
         assert refused.value.code == "ROLE_FORBIDDEN"
 
 
-def test_only_health_is_open() -> None:
-    assert {one.full_path for one in ENDPOINTS if one.access is None} == PUBLIC_PATHS
+def test_only_health_is_open_and_what_is_a_secret_itself() -> None:
+    open_paths = {one.full_path for one in ENDPOINTS if one.access is None}
+    assert open_paths == PUBLIC_PATHS | {f"{CALLBACK_PATH}{{callback_secret}}"}
+    assert not any(is_guarded(path) for path in open_paths)
     assert all(is_guarded(one.full_path) for one in ENDPOINTS if one.access is not None)
 
 
-@pytest.mark.parametrize("path", ["/api", "/api/", "/api/v1", "/api/v1/health", "/api/v2/x", "/metrics", "/metrics/x"])
+@pytest.mark.parametrize(
+    "path", ["/api", "/api/", "/api/v1", "/api/v1/health", "/api/v2/x", "/api/v1/callbacks", "/metrics", "/metrics/x"]
+)
 def test_unknown_paths_of_the_api_are_guarded_too(path: str) -> None:
     assert is_guarded(path)

@@ -118,6 +118,7 @@ async def test_each_status_says_whether_another_try_can_help(
         ({"Retry_After": "17"}, 17.0),
         ({"Retry_After": "Wed, 21 Oct 2026 07:28:30 GMT", "Date": "Wed, 21 Oct 2026 07:28:00 GMT"}, 30.0),
         ({"Retry_After": "Wed, 21 Oct 2020 07:28:30 GMT", "Date": "Wed, 21 Oct 2026 07:28:00 GMT"}, 0.0),
+        ({"Retry_After": "Wed, 21 Oct 2026 07:28:30 -0000", "Date": "Wed, 21 Oct 2026 07:28:00 GMT"}, 30.0),
         ({"Retry_After": "soon"}, None),
         ({"Retry_After": "99999999"}, 86_400.0),
         ({}, None),
@@ -245,10 +246,11 @@ async def test_a_redirect_is_followed_as_browsers_do(site: Site) -> None:
 async def test_credentials_stay_with_their_origin(site: Site) -> None:
     site.answer("/there")
     other = site.url("/there").replace("127.0.0.1", "localhost")
-    await send(site.answer("/away", 307, Location=other), headers={"Authorization": "Bearer secret", "X-Mine": "1"})
+    secrets = {"Authorization": "Bearer secret", "Rota-Callback-Url": "https://rota.example.org/api/v1/callbacks/x"}
+    await send(site.answer("/away", 307, Location=other), headers={**secrets, "X-Mine": "1"})
     await send(site.answer("/near", 307, Location="/there"), headers={"Authorization": "Bearer secret"})
     away, near = (headers for _, path, headers, _ in site.asked if path == "/there")
-    assert ("Authorization" in away, away["X-Mine"]) == (False, "1")
+    assert (secrets.keys() & away.keys(), away["X-Mine"]) == (set(), "1")
     assert near["Authorization"] == "Bearer secret"
 
 
@@ -297,7 +299,8 @@ async def test_a_signature_follows_to_the_same_origin_and_body_only(site: Site) 
 
 
 def arguments_of(target: HttpTarget) -> dict[str, Any]:
-    return {name: value for name, value in structs.asdict(target).items() if name != "fan_out"}
+    left_out = {"fan_out", "callback_timeout_seconds"}
+    return {name: value for name, value in structs.asdict(target).items() if name not in left_out}
 
 
 async def test_the_bytes_that_are_sent_are_the_bytes_that_are_signed(site: Site) -> None:
@@ -323,3 +326,17 @@ async def test_a_request_that_cannot_be_signed_is_not_sent(site: Site) -> None:
         assert outcome.error is not None
         assert (outcome.error.retryable, outcome.error.failure_class) == (False, "config")
     assert site.asked == []
+
+
+async def test_a_request_that_nobody_could_call_back_about_is_not_sent(site: Site) -> None:
+    app = builtin_app(allow_exec=False, allow_targets=("127.0.0.0/8",), stop_grace_seconds=1)
+    target = HttpTarget(site.answer("/a"), accept_202="callback", headers={"rota-callback-url": "forged"})
+    refused = await run_task(app, "rota.http", arguments_of(target), fake_context())
+    assert refused.error is not None
+    assert (refused.error.retryable, "--public-url" in refused.error.message, site.asked) == (False, True, [])
+
+    args = {**arguments_of(target), "callback_url": "https://rota.example.org/api/v1/callbacks/x"}
+    assert (await run_task(app, "rota.http", args, fake_context())).outcome == "succeeded"
+    ((_, _, headers, _),) = site.asked
+    given = [text for name, text in headers.items() if name.lower() == "rota-callback-url"]
+    assert given == ["https://rota.example.org/api/v1/callbacks/x"]

@@ -34,6 +34,8 @@ NAMED_BY_TENANT = frozenset(
         "queue_name",
     }
 )
+# Those that are a credential: no id, and named in no answer.
+SECRETS = frozenset({"callback_secret"})
 
 BodyT = TypeVar("BodyT")
 QueryT = TypeVar("QueryT")

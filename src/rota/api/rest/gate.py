@@ -1,7 +1,8 @@
 """What every request passes before a route is looked for: a request id, authentication, the tenant it acts on; and what
 it leaves behind: one log line, two metrics. An unknown path without a token is 401 like any other, also on loopback.
 
-The log line has the path without its query, and never a header; of a ping it has not even the path.
+The log line has the path without its query, and never a header; of a ping or a callback it has not even the
+path.
 """
 
 import re
@@ -16,6 +17,7 @@ from rota.api.authn import Authenticator, bearer_hash
 from rota.api.problem import PROBLEM_CONTENT_TYPE, Failure, describe
 from rota.api.rest.wiring import Services
 from rota.api.tenancy import TENANT_HEADER, acting_tenant
+from rota.domain.callback import CALLBACK_PATH
 from rota.domain.errors import RotaError
 from rota.domain.ids import TenantId
 from rota.domain.tenancy import Principal
@@ -24,6 +26,7 @@ from rota.services.acting import Actor
 PUBLIC_PATHS = frozenset({"/api/v1/health/live", "/api/v1/health/ready"})
 GUARDED_PREFIXES = ("/api", "/metrics")
 SECRET_PREFIX = "/ping/"  # noqa: S105 - what secret paths begin with
+SECRET_PREFIXES = (SECRET_PREFIX, CALLBACK_PATH)
 REQUEST_ID_HEADER = "X-Request-Id"
 STATE_ACTOR = "rota_actor"
 STATE_TOKEN_HASH = "rota_token_hash"  # noqa: S105 - the name of a key
@@ -44,13 +47,13 @@ def headers_of(scope: Mapping[str, Any]) -> dict[str, str]:
 
 
 def logged_path(path: str) -> str:
-    """What logs may hold of a path: those of pings are secrets."""
-    return f"{SECRET_PREFIX}…" if path.startswith(SECRET_PREFIX) else path
+    """What logs may hold of a path: those of pings and callbacks are secrets."""
+    return next((f"{prefix}…" for prefix in SECRET_PREFIXES if path.startswith(prefix)), path)
 
 
 def is_guarded(path: str) -> bool:
     inside = any(path == prefix or path.startswith(prefix + "/") for prefix in GUARDED_PREFIXES)
-    return inside and path not in PUBLIC_PATHS
+    return inside and path not in PUBLIC_PATHS and not path.startswith(CALLBACK_PATH)
 
 
 class Gate:

@@ -13,14 +13,14 @@ from msgspec.structs import fields
 
 from rota.api.authz import least_role
 from rota.api.problem import PROBLEM_CONTENT_TYPE, TYPE_PREFIX, Problem
-from rota.api.rest.endpoint import NAMED_BY_TENANT, Endpoint
+from rota.api.rest.endpoint import NAMED_BY_TENANT, SECRETS, Endpoint
 from rota.api.tenancy import TENANT_HEADER
 from rota.domain.errors import CATALOGUE, ErrorMeaning
 
 SECURITY_SCHEME = "token"
 _REF = "#/components/schemas/{name}"
 _PAGE_NAME = re.compile(r"PageBody_(\w+)_\Z")
-_NAMES = NAMED_BY_TENANT | {"tenant_id"}
+_NAMES = NAMED_BY_TENANT | SECRETS | {"tenant_id"}
 _ALWAYS = ("INTERNAL", "UNAVAILABLE", "INVALID_INPUT", "MALFORMED_REQUEST")
 _GUARDED = ("UNAUTHENTICATED", "ROLE_FORBIDDEN", "TENANT_FORBIDDEN")
 
@@ -201,7 +201,7 @@ def _header_parameters(one: Endpoint) -> list[Json]:
 
 
 def _tag(one: Endpoint) -> str:
-    return "health" if one.access is None else one.access.resource
+    return one.path.split("/")[1] if one.access is None else one.access.resource
 
 
 def _renamed(value: Json, renames: dict[str, str]) -> Json:

@@ -16,7 +16,7 @@ from litestar.types import HTTPScope
 
 from rota.api.authz import least_role, require
 from rota.api.rest.decoding import read_body, read_query
-from rota.api.rest.endpoint import BULK_BODY_BYTES_MAX, NAMED_BY_TENANT, Answer, Call, Endpoint, StreamAnswer
+from rota.api.rest.endpoint import BULK_BODY_BYTES_MAX, NAMED_BY_TENANT, SECRETS, Answer, Call, Endpoint, StreamAnswer
 from rota.api.rest.gate import STATE_ACTOR, STATE_ROUTE, STATE_STREAMING, STATE_TOKEN_HASH
 from rota.api.rest.rendering import to_json
 from rota.api.rest.wiring import Services
@@ -100,7 +100,7 @@ def _path(request: Request[Any, Any, State], endpoint: Endpoint, actor: Actor) -
         if name == "tenant_id":
             if actor.role != "platform_admin":
                 refuse_other_tenant(actor.tenant_id, value, "the path")
-        elif name not in NAMED_BY_TENANT and _ID.fullmatch(value) is None:
+        elif name not in NAMED_BY_TENANT | SECRETS and _ID.fullmatch(value) is None:
             if endpoint.access is not None:
                 require(actor.role, endpoint.access)
             raise not_found(name, value)

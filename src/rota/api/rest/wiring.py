@@ -11,6 +11,7 @@ from rota.ports.backfill_store import BackfillStore
 from rota.ports.binding_store import BindingStore, TemplateStore
 from rota.ports.bulk_store import BulkStore
 from rota.ports.calendar_store import CalendarStore
+from rota.ports.callback_store import CallbackAnswers
 from rota.ports.check_in_store import CheckInStore
 from rota.ports.clock import Clock
 from rota.ports.cycle_store import CycleStore
@@ -37,6 +38,7 @@ from rota.services.backfill_verbs import BackfillVerbs
 from rota.services.binding_verbs import BindingVerbs
 from rota.services.bulk_verbs import BulkVerbs
 from rota.services.calendar_verbs import CalendarVerbs
+from rota.services.callback_verbs import CallbackVerbs
 from rota.services.check_in_verbs import CheckInVerbs
 from rota.services.fan_out_verbs import WAIT_SECONDS_MAX, FanOutVerbs
 from rota.services.flag_verbs import FlagVerbs
@@ -80,6 +82,7 @@ class ApiPorts(Struct, frozen=True):
     locks: LockStore
     signing_secrets: SigningSecretStore
     check_ins: CheckInStore
+    callback_answers: CallbackAnswers
     graph_jobs: GraphJobStore
     policy_jobs: PolicyJobStore
     retention: RetentionStore
@@ -126,6 +129,7 @@ class Services(Struct, frozen=True):
     locks: LockVerbs
     signing_secrets: SigningVerbs
     check_ins: CheckInVerbs
+    callbacks: CallbackVerbs
     graph_jobs: GraphJobVerbs
     policy_jobs: PolicyJobVerbs
     retention: Retention
@@ -164,6 +168,7 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
         LockVerbs(ports.locks, ports.wakeups, ports.clock),
         SigningVerbs(ports.signing_secrets, ports.schedules, ports.ids),
         CheckInVerbs(ports.check_ins, ports.schedules, ports.ids, ports.clock),
+        CallbackVerbs(ports.callback_answers, ports.wakeups),
         GraphJobVerbs(ports.graph_jobs, _job_parts(ports)),
         PolicyJobVerbs(ports.policy_jobs, ports.graph_jobs, _job_parts(ports)),
         Retention(ports.retention, ports.clock),

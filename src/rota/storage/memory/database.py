@@ -17,6 +17,7 @@ from rota.domain.tenancy import ApiToken, AuditEntry, Tenant
 from rota.ports.ids import Ids
 from rota.storage.event_drafts import refuse_unknown_types
 from rota.storage.memory.binding_tables import BindingTables
+from rota.storage.memory.callback_tables import CallbackTables
 from rota.storage.memory.check_in_tables import CheckInTables
 from rota.storage.memory.fan_out_tables import FanOutTables
 from rota.storage.memory.job_tables import JobTables
@@ -77,6 +78,7 @@ class MemoryDatabase:
     limits_state: LimitTables = field(default_factory=LimitTables)
     locks_state: LockTables = field(default_factory=LockTables)
     check_ins_state: CheckInTables = field(default_factory=CheckInTables)
+    callbacks_state: CallbackTables = field(default_factory=CallbackTables)
     bindings_state: BindingTables = field(default_factory=BindingTables)
     milestones_state: MilestoneTables = field(default_factory=MilestoneTables)
     jobs_state: JobTables = field(default_factory=JobTables)
