@@ -35,6 +35,20 @@ _COLUMNS = (
 )
 
 
+_STATE_COLUMNS = (
+    field("NAME", "name"),
+    field("STATE", "state"),
+    field("DUE", "due_at"),
+    field("LAST ATTEMPT", "last_attempt_at"),
+    field("LAST RUN", "last_run_at"),
+    field("GENERATED", "generated_at"),
+    field("ATTEMPTS", "attempts_count"),
+    field("BACK-OFF UNTIL", "backoff_until"),
+    field("LAST ERROR", "last_error.message"),
+)
+SUBJECT_MILESTONES_MAX = 1_000
+
+
 @evidence.command("record")
 @with_session
 def record_evidence(
@@ -77,6 +91,18 @@ def list_milestones(
     """Show how far each milestone is with each subject."""
     found = session.client.listing("/milestones", limit, subject=subject, name=name, state=state)
     show_listing(session, found, _COLUMNS)
+
+
+@milestones.command("state")
+@with_session
+def show_state(
+    session: Session,
+    subject: Subject,
+    name: Annotated[str | None, typer.Option(help="only this one")] = None,
+) -> None:
+    """Show how far a subject's milestones are: when tried and ended last, made, backing off, and the last error."""
+    found = session.client.listing("/milestones", SUBJECT_MILESTONES_MAX, subject=subject, name=name)
+    show_listing(session, found, _STATE_COLUMNS)
 
 
 @milestones.command("evaluate")

@@ -16,6 +16,14 @@ class KeyUse(Struct, frozen=True):
     resource_id: str = ""
 
 
+class KeyClaim(Struct, frozen=True):
+    """Who has claimed a key (the `resource_id` of its use), for which request, and what was answered, once it was."""
+
+    holder: str
+    fingerprint: bytes
+    answer: bytes | None = None
+
+
 class IdempotencyStore(Protocol):
     """The first use of a key wins for ever (until its retention ends): later ones read what it said."""
 
@@ -24,4 +32,12 @@ class IdempotencyStore(Protocol):
 
         Keys within `uses` are distinct. `scope` keeps the keys of different verbs apart.
         """
+        ...
+
+    async def claim(self, tenant_id: TenantId, scope: str, use: KeyUse, hold_seconds: float) -> KeyClaim:
+        """The first claim has the key until it is settled, for `hold_seconds` at most: the next one takes it over."""
+        ...
+
+    async def settle_if_held(self, tenant_id: TenantId, scope: str, use: KeyUse, answer: bytes | None) -> None:
+        """Keeps the answer to a claim; None gives the key back, since nothing was done under it."""
         ...

@@ -1,6 +1,7 @@
 """Every endpoint answers real data as its description says; reads write nothing; a failure is never an empty answer."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, cast
 
 import jsonschema_rs
@@ -122,8 +123,14 @@ BODIES: dict[str, Callable[[Any], Any]] = {
 }
 
 
-async def ask(world: World, one: Endpoint, ports: ApiPorts | None = None, ids: object = None) -> Exchange:
-    headers = world.auth("platform_admin")
+async def ask(
+    world: World,
+    one: Endpoint,
+    ports: ApiPorts | None = None,
+    ids: object = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Exchange:
+    headers = world.auth("platform_admin") | dict(headers)
     headers |= {"If-Match": "*", "Content-Type": "application/json"} if one.method != "GET" else {}
     body = BODIES.get(one.operation_id, lambda example: example)(one.example)
     path = path_of(one, world.ids | (ids if isinstance(ids, dict) else {}))

@@ -1,20 +1,26 @@
 """One suite for the keys, over memory and PostgreSQL; and requests that race for one key."""
 
 import asyncio
+from datetime import datetime
 
 import pytest
 
 from rota.domain.ids import TenantId
-from rota.ports.idempotency_store import IdempotencyStore, KeyUse
+from rota.ports.idempotency_store import IdempotencyStore, KeyClaim, KeyUse
 from rota.storage.memory.idempotency import MemoryIdempotencyStore
+from tests.contract.stores import START
 from tests.integration.api.world import ACME, GLOBEX, SCHEDULE, World
 
 pytestmark = pytest.mark.both_engines
 
 
+def memory_now() -> datetime:
+    return START
+
+
 @pytest.fixture(params=["memory", "postgres"])
 def keys(request: pytest.FixtureRequest, empty_world: World) -> IdempotencyStore:
-    return MemoryIdempotencyStore() if request.param == "memory" else empty_world.ports.idempotency
+    return MemoryIdempotencyStore(memory_now) if request.param == "memory" else empty_world.ports.idempotency
 
 
 async def test_the_first_use_of_a_key_wins_for_ever(keys: IdempotencyStore) -> None:
@@ -78,3 +84,30 @@ async def test_changes_without_a_version_all_go_through_when_they_race(empty_wor
     answers = await asyncio.gather(*(empty_world.call("POST", path, {"reason": f"r{n}"}) for n in range(3)))
     assert [one.status_code for one in answers] == [200] * 3
     assert (await empty_world.call("GET", f"/schedules/{made['id']}")).json()["version"] == 4
+
+
+async def test_a_claim_is_told_to_the_next_until_it_is_settled_and_then_its_answer(keys: IdempotencyStore) -> None:
+    first, second = KeyUse("k", b"1", "a"), KeyUse("k", b"1", "b")
+    assert await keys.claim(ACME, "s", first, 60.0) == KeyClaim("a", b"1")
+    assert await keys.claim(ACME, "s", second, 60.0) == KeyClaim("a", b"1")
+    assert await keys.claim(GLOBEX, "s", second, 60.0) == KeyClaim("b", b"1")
+    await keys.settle_if_held(ACME, "s", second, b"not mine")
+    await keys.settle_if_held(ACME, "s", first, b"done")
+    for use in (second, KeyUse("k", b"2", "c")):
+        assert await keys.claim(ACME, "s", use, 0.0) == KeyClaim("a", b"1", b"done")
+
+
+async def test_a_claim_that_is_given_back_or_over_is_the_next_ones(keys: IdempotencyStore) -> None:
+    first, second, third = KeyUse("k", b"1", "a"), KeyUse("k", b"2", "b"), KeyUse("k", b"3", "c")
+    await keys.claim(ACME, "s", first, 60.0)
+    await keys.settle_if_held(ACME, "s", first, None)
+    assert await keys.claim(ACME, "s", second, 0.0) == KeyClaim("b", b"2")
+    assert await keys.claim(ACME, "s", third, 60.0) == KeyClaim("c", b"3")
+    await keys.settle_if_held(ACME, "s", second, b"too late")
+    assert await keys.claim(ACME, "s", second, 60.0) == KeyClaim("c", b"3")
+
+
+async def test_of_many_claims_at_once_one_has_the_key(keys: IdempotencyStore) -> None:
+    uses = [KeyUse("k", b"1", str(number)) for number in range(20)]
+    claims = await asyncio.gather(*(keys.claim(ACME, "s", use, 60.0) for use in uses))
+    assert len({claim.holder for claim in claims}) == 1

@@ -45,6 +45,7 @@ class IssuedCheckInView(Struct, frozen=True):
     body=CheckInDraft,
     answers=(IssuedCheckInView,),
     status=201,
+    tells_secret=True,
     errors=("NAME_TAKEN", "QUOTA_EXCEEDED", "STATE_CONFLICT"),
     example=EXAMPLE,
 )

@@ -4,7 +4,7 @@ The routes, the authorisation matrix, the API description and the isolation test
 that an endpoint cannot be known to one and not to another.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar, Unpack
 
 from msgspec import Struct, field
@@ -36,6 +36,14 @@ NAMED_BY_TENANT = frozenset(
 )
 # Those that are a credential: no id, and named in no answer.
 SECRETS = frozenset({"callback_secret"})
+
+# POSTs that take no Idempotency-Key, and why a repeated one could do no harm, or would be answered wrongly.
+NEEDS_NO_KEY: Mapping[str, str] = {
+    "preview_draft": "it changes nothing",
+    "evaluate_milestones": "a tick asks what is due now; two of them make one report",
+    "continue_bulk_operation": "each call goes on; a run's turn comes once",
+    "renew_lock": "the fencing token makes it repeatable, and an old answer would tell an end that is over",
+}
 
 BodyT = TypeVar("BodyT")
 QueryT = TypeVar("QueryT")
@@ -86,7 +94,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     that is no JSON of ours; `other_status` is of the same answer, where it tells two cases apart.
 
     `version` says whether If-Match is taken; a "required" one that is missing answers 428. Where a body must name the
-    tenant (`names_tenant`), one that does not is refused before anything else of it is judged.
+    tenant (`names_tenant`), one that does not is refused before anything else of it is judged. `takes_key`: the verb
+    sees to repeated requests by itself. An answer that `tells_secret` is kept nowhere.
     """
 
     method: Method
@@ -104,6 +113,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     content_type: str = "application/json"
     version: Literal["no", "optional", "required"] = "no"
     takes_key: bool = False
+    tells_secret: bool = False
     names_tenant: bool = False
     errors: tuple[str, ...] = ()
     example: Any = None
@@ -112,6 +122,12 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     @property
     def full_path(self) -> str:
         return f"{API_PREFIX}{self.path}" if self.under_api else self.path
+
+    @property
+    def keeps_answer(self) -> bool:
+        """Whether a repeated Idempotency-Key is answered by what was kept: POSTs that do not see to it themselves."""
+        is_post = self.method == "POST" and self.access is not None
+        return is_post and not self.takes_key and self.operation_id not in NEEDS_NO_KEY
 
     @property
     def has_body(self) -> bool:
@@ -135,6 +151,7 @@ class EndpointFields(TypedDict, total=False):
     content_type: str
     version: Literal["no", "optional", "required"]
     takes_key: bool
+    tells_secret: bool
     names_tenant: bool
     errors: tuple[str, ...]
     example: Any

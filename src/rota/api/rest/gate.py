@@ -24,6 +24,7 @@ from rota.domain.tenancy import Principal
 from rota.services.acting import Actor
 
 PUBLIC_PATHS = frozenset({"/api/v1/health/live", "/api/v1/health/ready"})
+LABELLED_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 GUARDED_PREFIXES = ("/api", "/metrics")
 SECRET_PREFIX = "/ping/"  # noqa: S105 - what secret paths begin with
 SECRET_PREFIXES = (SECRET_PREFIX, CALLBACK_PATH)
@@ -49,6 +50,11 @@ def headers_of(scope: Mapping[str, Any]) -> dict[str, str]:
 def logged_path(path: str) -> str:
     """What logs may hold of a path: those of pings and callbacks are secrets."""
     return next((f"{prefix}…" for prefix in SECRET_PREFIXES if path.startswith(prefix)), path)
+
+
+def method_label(method: str) -> str:
+    """A client may send any word: those that nothing here answers are one label."""
+    return method if method in LABELLED_METHODS else "other"
 
 
 def is_guarded(path: str) -> bool:
@@ -104,7 +110,7 @@ class Gate:
 
     def _record(self, scope: HTTPScope, state: dict[str, Any], status: int, began_at: float) -> None:
         seconds = self._services.ports.clock.monotonic_seconds() - began_at
-        method, route = str(scope["method"]), str(state.get(STATE_ROUTE, "unmatched"))
+        method, route = method_label(str(scope["method"])), str(state.get(STATE_ROUTE, "unmatched"))
         actor = cast("Actor | None", state.get(STATE_ACTOR))
         self._services.ports.metrics.count(
             "rota_http_requests_total", method=method, route=route, status=str(status or "none")

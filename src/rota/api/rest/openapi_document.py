@@ -147,6 +147,8 @@ def _codes(one: Endpoint) -> Iterable[str]:
         codes.append("BODY_TOO_LARGE")
     if one.version != "no":
         codes.append("VERSION_MISMATCH")
+    if one.keeps_answer:
+        codes += ["IDEMPOTENCY_MISMATCH", "STATE_CONFLICT"]
     if one.version == "required":
         codes.append("VERSION_REQUIRED")
     if one.content_type == "text/event-stream":
@@ -192,6 +194,8 @@ def _header_parameters(one: Endpoint) -> list[Json]:
         headers.append(("If-Match", one.version == "required", "The ETag of the version that was read."))
     if one.takes_key:
         headers.append(("Idempotency-Key", False, "A repeated key with the same body makes nothing again."))
+    if one.keeps_answer:
+        headers.append(("Idempotency-Key", False, "A repeated key with the same request is answered as the first was."))
     if one.content_type == "text/event-stream":
         headers.append(("Last-Event-ID", False, "The id of the last frame that was received."))
     return [

@@ -10,11 +10,19 @@ from rota.domain.problems import FieldProblem
 
 Item = TypeVar("Item")
 
-OFFSET_MAX = 1_000_000
+OFFSET_MAX = 10_000
+"""What is passed over is read all the same: deeper pages are reached by cursor, at the cost of one page."""
 PLACE_DIGITS_MAX = 9
 
 Limit = Annotated[int, Meta(ge=1, le=PAGE_LIMIT_MAX, description="Items on a page.")]
-Offset = Annotated[int, Meta(ge=0, le=OFFSET_MAX, description="Items to pass over; deeper pages are read by `cursor`.")]
+Offset = Annotated[
+    int,
+    Meta(
+        ge=0,
+        description="Items to pass over; deeper pages are read by `cursor`.",
+        extra_json_schema={"maximum": OFFSET_MAX},
+    ),
+]
 Cursor = Annotated[
     str, Meta(min_length=1, max_length=512, description="`next_cursor` of the page before; wins over `offset`.")
 ]
@@ -28,6 +36,14 @@ class PageQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     cursor: Cursor | None = None
 
     def request(self) -> PageRequest:
+        """Raises INVALID_INPUT for an offset beyond `OFFSET_MAX`."""
+        if self.offset > OFFSET_MAX and self.cursor is None:
+            problem = FieldProblem(
+                "offset",
+                f"passes over more than {OFFSET_MAX} items",
+                "use cursor: pass `next_cursor` of the page before back as `cursor`",
+            )
+            raise invalid_input([problem])
         return PageRequest(self.limit, self.offset, self.cursor)
 
 
@@ -49,7 +65,7 @@ def page_body(items: tuple[Item, ...], page: Page[Any]) -> PageBody[Item]:
 
 def whole_page(items: tuple[Item, ...], query: PageQuery) -> PageBody[Item]:
     """A page cut from a list that is complete and bounded; its cursor is the place of the next item."""
-    start = _place(query.cursor) if query.cursor is not None else query.offset
+    start = _place(query.cursor) if query.cursor is not None else query.request().offset
     end = start + query.limit
     more = end < len(items)
     return PageBody(items[start:end], len(items), query.limit, query.offset, more, str(end) if more else None)

@@ -19,6 +19,7 @@ from rota.api.rest.decoding import read_body, read_query
 from rota.api.rest.endpoint import BULK_BODY_BYTES_MAX, NAMED_BY_TENANT, SECRETS, Answer, Call, Endpoint, StreamAnswer
 from rota.api.rest.gate import STATE_ACTOR, STATE_ROUTE, STATE_STREAMING, STATE_TOKEN_HASH
 from rota.api.rest.rendering import to_json
+from rota.api.rest.repeating import answer_once
 from rota.api.rest.wiring import Services
 from rota.api.tenancy import refuse_other_tenant
 from rota.domain.errors import DomainError, not_found
@@ -45,7 +46,7 @@ def bind(endpoint: Endpoint, services: Services) -> HTTPRouteHandler:
     async def handle(request: Request[Any, Any, State]) -> Response[Any]:
         request.scope["state"][STATE_ROUTE] = endpoint.full_path
         call = await _call(endpoint, services, request)
-        answer = await endpoint.handler(call)
+        answer = await answer_once(endpoint, call)
         if isinstance(answer, StreamAnswer):
             request.scope["state"][STATE_STREAMING] = True
             return Stream(answer.frames, media_type="text/event-stream; charset=utf-8", headers=STREAM_HEADERS)
@@ -76,7 +77,7 @@ async def _call(endpoint: Endpoint, services: Services, request: Request[Any, An
         require(actor.role, endpoint.access)
     query = read_query(endpoint, request.scope["query_string"], actor.tenant_id)
     if_match = _if_match(endpoint, request)
-    key = _key(request) if endpoint.takes_key else None
+    key = _key(request) if endpoint.takes_key or endpoint.keeps_answer else None
     body = endpoint.body() if endpoint.method == "GET" else await _body(endpoint, request, actor.tenant_id)
     return Call(
         services=services,

@@ -34,6 +34,7 @@ class IssuedSigningSecretView(Struct, frozen=True):
     body=SigningSecretRequest,
     answers=(IssuedSigningSecretView,),
     status=201,
+    tells_secret=True,
     errors=("STATE_CONFLICT", "QUOTA_EXCEEDED"),
     example=EXAMPLE,
 )

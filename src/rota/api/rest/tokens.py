@@ -37,6 +37,7 @@ class IssuedTokenView(Struct, frozen=True):
     body=TokenRequest,
     answers=(IssuedTokenView,),
     status=201,
+    tells_secret=True,
     errors=("STATE_CONFLICT",),
     example=EXAMPLE,
 )
