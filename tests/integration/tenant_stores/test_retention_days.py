@@ -24,6 +24,10 @@ async def test_every_history_has_a_rule_and_the_table_of_rules_is_the_schema_s(
     assert {row["name"] for row in rows} == {kind for kind, known in KINDS.items() if known.by_day}
     kept = (await PostgresRetentionStore(service_pool).rules()).keep_days()
     assert kept == {kind: known.keep_days for kind, known in KINDS.items()}
+    with_runs = await owner_pool.fetch("SELECT kind FROM scheduler.retention WHERE is_with_runs")
+    assert {row["kind"] for row in with_runs} == {
+        kind for kind, known in KINDS.items() if kind == "runs" or known.within == "runs"
+    }
 
 
 async def aged(owner_pool: Pool, service_pool: Pool, clock: SettableClock) -> tuple[PostgresRetentionStore, date]:

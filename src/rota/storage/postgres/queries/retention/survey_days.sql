@@ -13,8 +13,8 @@ WITH needed AS MATERIALIZED (
 )
 SELECT d.kind, d.day, pg_catalog.pg_total_relation_size(d.oid) AS bytes,
        CASE WHEN d.reltuples >= 0 THEN d.reltuples::bigint END AS rows_estimate,
-       d.kind IN ('runs', 'attempts', 'log_lines', 'run_dependencies', 'impact_snapshots', 'impact_items', 'segments')
-       AND (d.day IN (SELECT n.day FROM needed n)) IS TRUE AS is_needed
+       (k.is_with_runs AND d.day IN (SELECT n.day FROM needed n)) IS TRUE AS is_needed
   FROM days d
+  LEFT JOIN scheduler.retention k ON k.kind = d.kind
  WHERE (d.day + 1)::timestamp AT TIME ZONE 'UTC' <= $1
  ORDER BY d.day, d.kind
