@@ -7,9 +7,10 @@ from msgspec import structs
 
 from rota.core.backfilling import next_times, plan_step
 from rota.core.firing import plan_firing
+from rota.core.flags import off_words
 from rota.domain.backfill import Backfill
 from rota.domain.errors import DomainError
-from rota.domain.flag import FIRING, FlagChange
+from rota.domain.flag import FIRING, MILESTONES, RECONCILE, FlagChange, FlagSetting, PlatformSetting
 from rota.domain.ids import BackfillId, TenantId
 from rota.domain.lease import Fence
 from rota.domain.page import PageRequest
@@ -73,7 +74,7 @@ async def test_what_is_set_is_shown_told_and_audited(flags: FlagStore, stores: S
     assert AUDIT in await stores.audit.audit_of(ACME)
     for_all = await flags.change(None, FIRING, OFF, AUDIT)
     again = await flags.change(ACME, FIRING, ON, AUDIT)
-    (shown,) = flags_of(await flags.settings(ACME))
+    shown = next(one for one in flags_of(await flags.settings(ACME)) if one.name == FIRING)
     assert (shown.enabled, shown.tenant, shown.platform) == (False, again, for_all)
     assert [one.tenant_id for one in await flags.settings(GLOBEX)] == [None]
     assert AUDIT in await stores.audit.audit_of(None)
@@ -163,3 +164,24 @@ async def test_a_backfill_waits_while_it_is_off(
         await flags.change(switched, FIRING, ON, AUDIT)
     (due,) = await steps.list_due(10)
     assert len(plan_step(due, next_times(due.backfill), {}).drafts) == 3
+
+
+async def test_the_platform_sees_its_own_settings_and_how_many_tenants_switched_off(flags: FlagStore) -> None:
+    assert list(await flags.platform()) == []
+    await flags.change(ACME, MILESTONES, OFF, AUDIT)
+    await flags.change(GLOBEX, MILESTONES, OFF, AUDIT)
+    await flags.change(ACME, RECONCILE, ON, AUDIT)
+    mine = await flags.change(None, FIRING, ON, AUDIT)
+    assert list(await flags.platform()) == [
+        PlatformSetting(FIRING, mine, 0, ()),
+        PlatformSetting(MILESTONES, None, 2, (ACME, GLOBEX)),
+    ]
+
+
+def test_the_words_of_a_flag_that_is_off_say_for_whom() -> None:
+    mine = FlagSetting(RECONCILE, ACME, enabled=False, reason="a move", changed_at=START, changed_by="ada")
+    for_all = structs.replace(mine, tenant_id=None, reason="")
+    assert off_words([mine], RECONCILE) == "the flag reconcile is off for the tenant: a move"
+    assert off_words([mine, for_all], RECONCILE) == "the flag reconcile is off for all tenants"
+    assert off_words([structs.replace(mine, enabled=True)], RECONCILE) is None
+    assert off_words([mine], MILESTONES) is None

@@ -92,6 +92,7 @@ LEAST_ROLE: dict[Access, Role] = {
     Access("runs", "retry"): "operator",
     Access("flags", "read"): "viewer",
     Access("flags", "change"): "admin",
+    Access("platform_flags", "read"): "platform_admin",
     Access("platform_flags", "change"): "platform_admin",
     Access("backfills", "read"): "viewer",
     Access("backfills", "cancel"): "operator",

@@ -143,18 +143,23 @@ def update(session: Session, kind: OfKind = None, subject: OfSubject = None, dry
 
 def _walk(session: Session, verb: str, done: str, body: dict[str, Any]) -> None:
     """Shows what was done and what failed; only counts what was skipped."""
-    shown, skipped_count, cursor = list[dict[str, Any]](), 0, None
+    shown, skipped_count, cursor, held = list[dict[str, Any]](), 0, None, ""
     while True:
         said = {**body, "cursor": cursor} if cursor else body
         answer = dict(session.client.call("POST", f"/bindings/{verb}", body=said).body)
-        shown += [{**one, "outcome": done, "detail": one["schedule_id"] or "dry run"} for one in answer[done]]
+        shown += [
+            {**one, "outcome": done, "detail": one["schedule_id"] or answer["message"] or "dry run"}
+            for one in answer[done]
+        ]
         shown += [{**one, "outcome": one["code"]} for one in answer["failures"]]
         skipped_count += len(answer["skipped"])
-        cursor = answer["next_cursor"]
+        cursor, held = answer["next_cursor"], answer["message"]
         if cursor is None:
             break
     failures_count = sum("code" in one for one in shown)
     session.printer.items(shown, _WALK_COLUMNS, skipped_count=skipped_count, failures_count=failures_count)
+    if held:
+        session.printer.say(f"nothing was done: {held}")
     if failures_count:
         raise typer.Exit(1)
 

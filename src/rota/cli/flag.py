@@ -20,6 +20,15 @@ class Switch(StrEnum):
     OFF = "off"
 
 
+Platform = Annotated[bool, typer.Option("--platform", help="for all tenants")]
+
+_PLATFORM_COLUMNS = (
+    field("NAME", "name"),
+    Column("STATE", lambda item: "on" if item["enabled"] else "OFF"),
+    Column("BECAUSE", lambda item: "; ".join(_reasons({"tenant": None, **item})) or "-"),
+    field("TENANTS OFF", "tenants_off_count"),
+    Column("AMONG THEM", lambda item: ", ".join(item["tenants_off"]) or "-"),
+)
 _COLUMNS = (
     field("NAME", "name"),
     Column("STATE", lambda item: "on" if item["enabled"] else "OFF"),
@@ -38,8 +47,11 @@ def _reasons(item: Mapping[str, Any]) -> list[str]:
 
 @flags.command("list")
 @with_session
-def list_flags(session: Session) -> None:
-    """List flags as they are for the tenant."""
+def list_flags(session: Session, platform: Platform = False) -> None:
+    """List flags as they are for the tenant; with --platform, for all, and which tenants switched them off."""
+    if platform:
+        session.printer.items(session.client.get("/platform/flags")["items"], _PLATFORM_COLUMNS)
+        return
     session.printer.items(session.client.get("/flags")["items"], _COLUMNS)
 
 
@@ -49,7 +61,7 @@ def set_flag(
     session: Session,
     name: Annotated[str, typer.Argument(help="the flag's name", metavar="NAME")],
     switch: Annotated[Switch, typer.Argument(help="on or off")],
-    platform: Annotated[bool, typer.Option("--platform", help="for all tenants")] = False,
+    platform: Platform = False,
     reason: Annotated[str, typer.Option(help="kept with the flag")] = "",
 ) -> None:
     """Switch a flag; off is in force when this returns."""

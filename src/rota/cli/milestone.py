@@ -31,6 +31,7 @@ _COLUMNS = (
     field("ATTEMPTS", "attempts_count"),
     field("BACK-OFF UNTIL", "backoff_until"),
     field("GENERATED", "generated_at"),
+    field("HELD SINCE", "held_since"),
     field("LAST ERROR", "last_error.message"),
 )
 

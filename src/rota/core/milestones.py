@@ -127,10 +127,13 @@ def _assess_time(
         return Assessment("nothing_due", f"{look.name} is due at {due.isoformat()}", due)
     if not generator.enabled:
         return Assessment("paused", f"the schedule of {look.name} is paused")
+    until = look.milestone.backoff_until if look.milestone is not None else None
+    is_backing_off = until is not None and until > look.now and not whatever_the_backoff
+    if look.held_because is not None and not is_backing_off:
+        return Assessment("held", f"{look.name} is due and held: {look.held_because}")
     if _is_missed(definition, due, look.now):
         return Assessment("missed", f"the window of {look.name} has passed")
-    until = look.milestone.backoff_until if look.milestone is not None else None
-    if until is not None and until > look.now and not whatever_the_backoff:
+    if until is not None and is_backing_off:
         return Assessment("backoff_active", f"{look.name} failed; the next attempt is at {until.isoformat()}", until)
     return Assessment("due", f"{look.name} is due since {due.isoformat()}")
 
@@ -155,7 +158,18 @@ def attempt(look: MilestoneLook, actor: str, *, whatever_the_backoff: bool = Fal
         skipped = structs.replace(known, state=_moved(known, "miss"), next_at=None, backoff_until=None)
         data = {"due_at": known.due_at, "window_seconds": definition.window_seconds}
         return MilestoneStep(assessment, skipped, events=(milestone_event("MilestoneMissed", skipped, actor, data),))
+    if assessment.standing == "held":
+        return _held(look, known, assessment, actor)
     return MilestoneStep(assessment, structs.replace(known, next_at=assessment.until))
+
+
+def _held(look: MilestoneLook, milestone: Milestone, assessment: Assessment, actor: str) -> MilestoneStep:
+    """Nothing is done until the flag is on again; that it came due is told once."""
+    held = structs.replace(milestone, next_at=None, held_since=milestone.held_since or look.now)
+    if milestone.held_since is not None:
+        return MilestoneStep(assessment, held)
+    data = {"due_at": milestone.due_at, "reason": look.held_because}
+    return MilestoneStep(assessment, held, events=(milestone_event("MilestoneHeld", held, actor, data),))
 
 
 def _begun(look: MilestoneLook, milestone: Milestone, assessment: Assessment, actor: str) -> MilestoneStep:
@@ -173,6 +187,7 @@ def _begun(look: MilestoneLook, milestone: Milestone, assessment: Assessment, ac
         backoff_until=None,
         last_attempt_at=look.now,
         next_at=None,
+        held_since=None,
     )
     order = MilestoneOrder(
         look.name, look.tenant_id, look.subject, definition.evidence, evidence.occurred_at, milestone.due_at, count

@@ -98,11 +98,15 @@ class Binding(Struct, frozen=True):
 
 
 class Bound(Struct, frozen=True):
-    """A binding as it is held: its template, and its schedule where that is there and not deleted."""
+    """A binding as it is held: its template, and its schedule where that is there and not deleted.
+
+    `off_because` are the words of the flag `reconcile` where that is off.
+    """
 
     binding: Binding
     template: ScheduleTemplate
     schedule: Schedule | None
+    off_because: str | None = None
 
 
 class RecordedChange(Struct, frozen=True):

@@ -11,9 +11,14 @@ from msgspec import Struct
 from rota.domain.ids import TenantId
 
 FIRING = "firing"
+MILESTONES = "milestones"
+RECONCILE = "reconcile"
 FLAGS: dict[str, str] = {
     FIRING: "due times become runs; off: they are recorded as skipped, and backfills wait",
+    MILESTONES: "milestones that are due are made; off: they are recorded as held, and made when it is on again",
+    RECONCILE: "schedules of bindings are made and updated; off: it is told what would be done, and nothing is",
 }
+TENANTS_SHOWN_MAX = 100
 
 
 class FlagSetting(Struct, frozen=True):
@@ -25,6 +30,17 @@ class FlagSetting(Struct, frozen=True):
     reason: str
     changed_at: datetime
     changed_by: str
+
+
+class PlatformSetting(Struct, frozen=True):
+    """What is set of one flag for all tenants (None: nothing ever was), and by how many tenants it was switched off for
+    themselves: the first hundred by name.
+    """
+
+    name: str
+    platform: FlagSetting | None
+    tenants_off_count: int
+    tenants_off: tuple[TenantId, ...]
 
 
 class FlagChange(Struct, frozen=True, forbid_unknown_fields=True):

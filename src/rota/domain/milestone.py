@@ -21,6 +21,7 @@ Standing: TypeAlias = Literal[
     "due",
     "undefined",
     "paused",
+    "held",
     "evidence_missing",
     "nothing_due",
     "backoff_active",
@@ -87,6 +88,7 @@ class Milestone(Struct, frozen=True):
     `attempts_count` is of attempts begun since it was last reset, `attempts_total` of all. `retry_delay_seconds` is the
     back-off that follows if the attempt fails that is under way. `next_at` is when the leader looks at it by itself;
     None where nothing is to be done. `run_id` is of the last attempt, and `last_run_at` when that one ended.
+    `held_since` is when it was due and the flag `milestones` was off, until the next attempt begins.
     """
 
     tenant_id: TenantId
@@ -105,6 +107,7 @@ class Milestone(Struct, frozen=True):
     generated_at: datetime | None = None
     last_error: MilestoneError | None = None
     run_id: RunId | None = None
+    held_since: datetime | None = None
 
 
 class DoneMarker(Struct, frozen=True):
@@ -129,7 +132,10 @@ class Generator(Struct, frozen=True):
 
 
 class MilestoneLook(Struct, frozen=True):
-    """All that deciding about one (name, subject) needs, read at `now`, the store's time."""
+    """All that deciding about one (name, subject) needs, read at `now`, the store's time.
+
+    `held_because` are the words of the flag `milestones` where that is off.
+    """
 
     tenant_id: TenantId
     name: str
@@ -140,6 +146,7 @@ class MilestoneLook(Struct, frozen=True):
     evidence: Evidence | None = None
     milestone: Milestone | None = None
     is_done: bool = False
+    held_because: str | None = None
 
 
 class MilestoneOrder(Struct, frozen=True):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from rota.domain.flag import FlagChange, FlagSetting
+from rota.domain.flag import FlagChange, FlagSetting, PlatformSetting
 from rota.domain.ids import TenantId
 from rota.domain.tenancy import AuditEntry
 
@@ -16,7 +16,13 @@ class FlagStore(Protocol):
         ...
 
     async def change(self, tenant_id: TenantId | None, name: str, change: FlagChange, audit: AuditEntry) -> FlagSetting:
-        """With FlagChanged. Raises NOT_FOUND, STATE_CONFLICT where the tenant is unknown or revoked."""
+        """With FlagChanged. Whoever acted by the flag as it was has done so. Where milestones are switched on, those
+        that were held get their time again. Raises NOT_FOUND, STATE_CONFLICT where the tenant is unknown or revoked.
+        """
+        ...
+
+    async def platform(self) -> Sequence[PlatformSetting]:
+        """What is set for all, and by tenants; a flag that is set nowhere is not among it."""
         ...
 
     async def refuse_planned(self, tenant_id: TenantId | None) -> int:

@@ -20,6 +20,7 @@ from rota.core.bindings import (
     written_template,
 )
 from rota.core.calendar_rules import require_known_calendars
+from rota.core.flags import off_words
 from rota.core.schedule_changes import Change
 from rota.core.templates import key_problems, parameters_problems, rendered, template_problems
 from rota.core.validation import TRIGGERS_MAX
@@ -37,11 +38,13 @@ from rota.domain.binding import (
 from rota.domain.calendar import NamedCalendar, calendar_names
 from rota.domain.errors import DomainError, invalid_input
 from rota.domain.event import EventDraft
+from rota.domain.flag import RECONCILE
 from rota.domain.ids import ScheduleId, TenantId, TriggerId
 from rota.domain.page import PageRequest
 from rota.domain.problems import FieldProblem
 from rota.ports.binding_store import BindingFilter, BindingStore, TemplateStore
 from rota.ports.calendar_store import CalendarStore
+from rota.ports.flag_store import FlagStore
 from rota.ports.ids import Ids
 from rota.ports.schedule_store import ScheduleStore
 from rota.ports.wakeups import Wakeups
@@ -95,8 +98,14 @@ class Failure(Struct, frozen=True):
     detail: str
 
 
+FLAG_OFF = "flag_off"
+
+
 class Walk(Struct, frozen=True):
-    """What became of each binding that was looked at. `next_cursor` is None where all were."""
+    """What became of each binding that was looked at. `next_cursor` is None where all were.
+
+    `dry_run`: it is what would become of it. Where that was not asked for, `reason` says why: "flag_off".
+    """
 
     done: tuple[Done, ...]
     skipped: tuple[Skipped, ...]
@@ -104,6 +113,8 @@ class Walk(Struct, frozen=True):
     dry_run: bool
     at: datetime
     next_cursor: str | None
+    reason: Literal["flag_off"] | None = None
+    message: str = ""
 
 
 class _Verb(Struct, frozen=True):
@@ -127,8 +138,11 @@ class BindingVerbs:
         calendars: CalendarStore,
         ids: Ids,
         wakeups: Wakeups,
+        *,
+        flags: FlagStore,
     ) -> None:
         self._calendars = calendars
+        self._flags = flags
         self._templates = templates
         self._bindings = bindings
         self._schedules = schedules
@@ -220,15 +234,18 @@ class BindingVerbs:
         where = BindingFilter(request.kind, request.subject)
         page = PageRequest(request.limit, cursor=request.cursor, count_max=1)
         found = await self._bindings.page(actor.tenant_id, where, page)
-        deal = self._foresee if request.dry_run else self._deal
+        off = off_words(await self._flags.settings(actor.tenant_id), RECONCILE)
+        deal = self._foresee if request.dry_run or off is not None else self._deal
         outcomes = [await deal(actor, binding, verb) for binding in found.items]
         walk = Walk(
             tuple(one for one in outcomes if isinstance(one, Done)),
             tuple(one for one in outcomes if isinstance(one, Skipped)),
             tuple(one for one in outcomes if isinstance(one, Failure)),
-            request.dry_run,
+            request.dry_run or off is not None,
             datetime.fromisoformat(await self._schedules.clock()),
             found.next_cursor,
+            None if off is None else FLAG_OFF,
+            off or "",
         )
         if not request.dry_run:
             await self._record(actor, request, verb, walk)
@@ -242,9 +259,13 @@ class BindingVerbs:
         async def once() -> BindingChange | None:
             template = await self._templates.get(actor.tenant_id, binding.template)
             calendars = await self._calendars_of(template, key, binding.parameters)
-            return await self._bindings.apply(
-                actor.tenant_id, key, lambda bound, now: verb.decide(bound, Change(actor.label, now, calendars))
-            )
+
+            def decide(bound: Bound, now: datetime) -> BindingChange | None:
+                if bound.off_because is not None:
+                    raise DomainError("STATE_CONFLICT", bound.off_because)
+                return verb.decide(bound, Change(actor.label, now, calendars))
+
+            return await self._bindings.apply(actor.tenant_id, key, decide)
 
         try:
             change = await _repeated(once, CHANGE_TRIES_MAX)
@@ -274,11 +295,15 @@ class BindingVerbs:
     async def _record(self, actor: Actor, request: WalkRequest, verb: _Verb, walk: Walk) -> None:
         about = "/".join(one for one in (request.kind, request.subject) if one) or "all"
         counts = {"done": len(walk.done), "skipped": len(walk.skipped), "failures": len(walk.failures)}
-        event = EventDraft(verb.event, actor.tenant_id, about, actor.label, counts)
+        if walk.reason is None:
+            event = EventDraft(verb.event, actor.tenant_id, about, actor.label, counts)
+        else:
+            told = {"verb": verb.name, "reason": walk.message, "due": counts.pop("done"), **counts}
+            event = EventDraft("BindingsHeld", actor.tenant_id, about, actor.label, told)
         await self._bindings.record(
             actor.tenant_id, RecordedChange((event,), (actor.audit(verb.name, "binding", about),))
         )
-        if walk.done:
+        if walk.done and not walk.dry_run:
             self._wakeups.announce(SCHEDULES_TOPIC)
 
     async def _template_named(self, tenant_id: TenantId, name: str) -> ScheduleTemplate:

@@ -32,6 +32,7 @@ Reason: TypeAlias = Literal[
     "backoff_active",
     "missed",
     "paused",
+    "held",
     "evidence_missing",
     "nothing_due",
     "done",
@@ -43,6 +44,7 @@ _LOUDEST: tuple[Reason, ...] = (
     "in_progress",
     "generated",
     "backoff_active",
+    "held",
     "paused",
     "nothing_due",
     "evidence_missing",
@@ -111,7 +113,7 @@ class MilestoneTicks:
         """The runs of what was due, or under way already, by name. Each is tried whatever the others do."""
         acted: dict[str, RunId] = {}
         for look in found.looks:
-            if assess(look).standing in ("due", "in_progress", "missed"):
+            if assess(look).standing in ("due", "in_progress", "missed", "held"):
                 audit = actor.audit("generate", "milestone", milestone_label(look.name, look.subject))
                 step = await self._generating.generate(look.tenant_id, look.name, look.subject, audit)
                 under_way = step.milestone is not None and step.milestone.state == "in_progress"
@@ -155,6 +157,7 @@ def _answer(tenant_id: TenantId, subject: str, found: SubjectLook, acted: dict[s
         "in_progress",
         "generated",
         "backoff_active",
+        "held",
         "missed",
     )
     return Tick(

@@ -57,7 +57,7 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec(
         "rota_binding_walks_total",
         "counter",
-        "Requests that reconciled or updated bindings, by whether all went well or some failed.",
+        "Requests that reconciled or updated bindings: clean, failures (of some), held (the flag reconcile is off).",
         ("verb", "outcome"),
     ),
     MetricSpec(

@@ -1,7 +1,7 @@
 """Bindings: declare, list, reconcile (make the missing), update (the outdated), delete. Reading makes nothing."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -54,7 +54,10 @@ class DeleteBindingQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class Reconciled(Struct, frozen=True):
-    """What became of each binding that was looked at; go on with `next_cursor` until it is null."""
+    """What became of each binding that was looked at; go on with `next_cursor` until it is null.
+
+    With `dry_run` it is what would become of it: that was asked for, or `reason` says why, as `message` does in words.
+    """
 
     created: tuple[Done, ...]
     skipped: tuple[Skipped, ...]
@@ -62,10 +65,15 @@ class Reconciled(Struct, frozen=True):
     dry_run: bool
     reconciled_at: datetime
     next_cursor: str | None
+    reason: Literal["flag_off"] | None
+    message: str
 
 
 class BindingsUpdated(Struct, frozen=True):
-    """What became of each binding that was looked at; go on with `next_cursor` until it is null."""
+    """What became of each binding that was looked at; go on with `next_cursor` until it is null.
+
+    With `dry_run` it is what would become of it: that was asked for, or `reason` says why, as `message` does in words.
+    """
 
     updated: tuple[Done, ...]
     skipped: tuple[Skipped, ...]
@@ -73,6 +81,8 @@ class BindingsUpdated(Struct, frozen=True):
     dry_run: bool
     updated_at: datetime
     next_cursor: str | None
+    reason: Literal["flag_off"] | None
+    message: str
 
 
 def _view(binding: Binding) -> BindingView:
@@ -130,7 +140,11 @@ async def reconcile_bindings(call: Call[WalkRequest, Nothing]) -> Answer:
     """Make the schedules that are missing; safe to repeat, and to run many times at once."""
     walk = await call.services.bindings.reconcile(call.actor, call.body)
     _count(call, "reconcile", walk)
-    return Answer(Reconciled(walk.done, walk.skipped, walk.failures, walk.dry_run, walk.at, walk.next_cursor))
+    return Answer(
+        Reconciled(
+            walk.done, walk.skipped, walk.failures, walk.dry_run, walk.at, walk.next_cursor, walk.reason, walk.message
+        )
+    )
 
 
 @endpoint(
@@ -147,7 +161,11 @@ async def update_bindings(call: Call[WalkRequest, Nothing]) -> Answer:
     """Make outdated schedules what their templates make now; changes by hand are lost, paused ones stay paused."""
     walk = await call.services.bindings.update(call.actor, call.body)
     _count(call, "update", walk)
-    return Answer(BindingsUpdated(walk.done, walk.skipped, walk.failures, walk.dry_run, walk.at, walk.next_cursor))
+    return Answer(
+        BindingsUpdated(
+            walk.done, walk.skipped, walk.failures, walk.dry_run, walk.at, walk.next_cursor, walk.reason, walk.message
+        )
+    )
 
 
 @endpoint(
@@ -164,8 +182,8 @@ async def delete_binding(call: Call[Nothing, DeleteBindingQuery]) -> Answer:
 
 
 def _count(call: Call[Any, Any], verb: str, walk: Walk) -> None:
-    if not walk.dry_run:
-        outcome = "failures" if walk.failures else "clean"
+    if walk.reason is not None or not walk.dry_run:
+        outcome = "held" if walk.reason is not None else "failures" if walk.failures else "clean"
         call.services.ports.metrics.count("rota_binding_walks_total", verb=verb, outcome=outcome)
 
 

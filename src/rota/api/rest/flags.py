@@ -5,7 +5,7 @@ from msgspec import Struct
 from rota.api.authz import Access
 from rota.api.rest.endpoint import Answer, Call, Endpoint, Nothing, endpoint
 from rota.domain.flag import FlagChange
-from rota.services.flag_verbs import Flag
+from rota.services.flag_verbs import Flag, PlatformFlag
 
 EXAMPLE = {"enabled": False, "reason": "the warehouse is being moved"}
 
@@ -14,6 +14,18 @@ class FlagsView(Struct, frozen=True):
     """Every flag that there is; what the platform switched off is off for every tenant."""
 
     items: tuple[Flag, ...]
+
+
+class PlatformFlagsView(Struct, frozen=True):
+    """Every flag that there is, as it is for all tenants, and who switched it off for themselves."""
+
+    items: tuple[PlatformFlag, ...]
+
+
+@endpoint("GET", "/platform/flags", Access("platform_flags", "read"), answers=(PlatformFlagsView,))
+async def list_platform_flags(call: Call[Nothing, Nothing]) -> Answer:
+    """List flags as they are for all tenants, and which tenants switched them off for themselves."""
+    return Answer(PlatformFlagsView(await call.services.flags.of_platform()))
 
 
 @endpoint("GET", "/flags", Access("flags", "read"), answers=(FlagsView,))
@@ -49,4 +61,4 @@ async def change_platform_flag(call: Call[FlagChange, Nothing]) -> Answer:
     return Answer(await call.services.flags.change(call.actor, None, call.path["flag_name"], call.body))
 
 
-ENDPOINTS: tuple[Endpoint, ...] = (list_flags, change_flag, change_platform_flag)
+ENDPOINTS: tuple[Endpoint, ...] = (list_flags, change_flag, list_platform_flags, change_platform_flag)

@@ -2,6 +2,7 @@
 
 from msgspec import structs
 
+from rota.core.flags import off_words
 from rota.domain.binding import (
     BINDINGS_PER_TENANT_MAX,
     TEMPLATES_PER_TENANT_MAX,
@@ -13,6 +14,7 @@ from rota.domain.binding import (
     ScheduleTemplate,
 )
 from rota.domain.errors import not_found
+from rota.domain.flag import RECONCILE
 from rota.domain.ids import TenantId
 from rota.domain.page import Page, PageRequest
 from rota.domain.schedule import Schedule
@@ -108,7 +110,8 @@ class MemoryBindingStore:
         binding = await self.get(tenant_id, key)
         template = _template(self._database, tenant_id, binding.template)
         schedule = self._schedule_of(binding)
-        change = decide(Bound(binding, template, schedule), self._database.now())
+        off = off_words(self._database.settings_of(tenant_id), RECONCILE)
+        change = decide(Bound(binding, template, schedule, off), self._database.now())
         if change is None:
             return None
         open_tenant(self._database, tenant_id)

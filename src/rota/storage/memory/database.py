@@ -94,6 +94,10 @@ class MemoryDatabase:
         settings = (self.flags.get((owner, FIRING)) for owner in (tenant_id, None))
         return all(one is None or one.enabled for one in settings)
 
+    def settings_of(self, tenant_id: TenantId) -> list[FlagSetting]:
+        """Of flags: what is set for the tenant, and for all."""
+        return [one for (owner, _), one in self.flags.items() if owner in (tenant_id, None)]
+
     def record_events(self, drafts: Iterable[EventDraft]) -> None:
         """Append facts as one transaction. A type that is not in the catalogue is a Bug, and nothing is written."""
         checked = refuse_unknown_types(drafts)

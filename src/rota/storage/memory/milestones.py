@@ -8,8 +8,10 @@ from datetime import timedelta
 
 from msgspec import structs
 
+from rota.core.flags import off_words
 from rota.core.milestones import definitions_of, due_at, milestone_event
 from rota.domain.errors import not_found
+from rota.domain.flag import MILESTONES
 from rota.domain.ids import TenantId
 from rota.domain.milestone import (
     FOLLOWER,
@@ -146,6 +148,7 @@ class MemoryMilestoneStore:
             None if definition is None else self._tables.evidence.get((tenant_id, definition.evidence, subject)),
             self._tables.milestones.get(key),
             key in self._tables.markers,
+            off_words(self._database.settings_of(tenant_id), MILESTONES),
         )
 
 
@@ -204,6 +207,14 @@ class MemoryMilestoneDuties:
                 _plan(self._database, definition, evidence)
                 _time(self._database, definition, evidence)
         return min(count, subjects_max)
+
+
+def walk_anew(database: MemoryDatabase, tenant_id: TenantId | None) -> None:
+    """Every definition of the tenant, or (None) of all, walks through its evidence again."""
+    for owner in sorted(database.tenants) if tenant_id is None else [tenant_id]:
+        walking = database.milestones_state.walking
+        names = [(owner, one.name) for one in definitions_of_tenant(database, owner)]
+        walking.extend(name for name in names if name not in walking)
 
 
 def definitions_of_tenant(database: MemoryDatabase, tenant_id: TenantId) -> list[MilestoneDefinition]:

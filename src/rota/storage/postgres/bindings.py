@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import asyncpg
+from msgspec import structs
 
 from rota.domain.binding import (
     BINDINGS_PER_TENANT_MAX,
@@ -19,6 +20,7 @@ from rota.domain.binding import (
     ScheduleTemplate,
 )
 from rota.domain.errors import DomainError, not_found
+from rota.domain.flag import RECONCILE
 from rota.domain.ids import ScheduleId, TenantId
 from rota.domain.page import Page, PageRequest
 from rota.domain.schedule import Schedule
@@ -30,6 +32,7 @@ from rota.storage.postgres.audit import insert_audit
 from rota.storage.postgres.connections import tenant_transaction
 from rota.storage.postgres.driver import Connection, Pool, Row
 from rota.storage.postgres.events import insert_events
+from rota.storage.postgres.flags import shared_off_words
 from rota.storage.postgres.keyset_pages import page_of_rows
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.schedules import (
@@ -143,7 +146,8 @@ class PostgresBindingStore:
     async def apply(self, tenant_id: TenantId, key: BindingKey, decide: OnBound) -> BindingChange | None:
         with refusing_unstorable_text():
             async with tenant_transaction(self._pool, tenant_id) as connection:
-                bound = await _hold(connection, tenant_id, key)
+                off = await shared_off_words(connection, tenant_id, RECONCILE)
+                bound = structs.replace(await _hold(connection, tenant_id, key), off_because=off)
                 now: datetime = await connection.fetchval(_READ_CLOCK)
                 change = decide(bound, now)
                 if change is not None:

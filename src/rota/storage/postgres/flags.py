@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import asyncpg
 
+from rota.core.flags import off_words
 from rota.domain.errors import Bug, not_found
-from rota.domain.flag import FlagChange, FlagSetting
+from rota.domain.flag import MILESTONES, FlagChange, FlagSetting, PlatformSetting
 from rota.domain.ids import TenantId
 from rota.domain.tenancy import AuditEntry
 from rota.storage.flag_events import flag_event
@@ -17,13 +18,20 @@ from rota.storage.postgres.query_files import query
 from rota.storage.postgres.tenants import refuse_revoked_tenant
 from rota.storage.postgres.unstorable_text import refusing_unstorable_text
 
+_SHARE_FLAG = query("flags/share_flag")
+_LOCK_FLAG = query("flags/lock_flag")
 _LIST_SETTINGS = query("flags/list_settings")
 _SAVE_FLAG = query("flags/save_flag")
 _REFUSE_PLANNED = query("flags/refuse_planned")
 _SAVE_PLATFORM_FLAG = query("platform_flags/save_flag")
 _REFUSE_ALL_PLANNED = query("platform_flags/refuse_planned")
 
+_LIST_PLATFORM_SETTINGS = query("platform_flags/list_settings")
+_WALK_ANEW = query("milestones/walk_anew")
+_WALK_ALL_ANEW = query("milestone_duties/walk_all_anew")
+
 SCHEDULES_AT_ONCE = 500
+_PLATFORM_COLUMNS = ("enabled", "reason", "changed_at", "changed_by")
 _BEFORE_ALL = "00000000-0000-0000-0000-000000000000"
 
 
@@ -43,14 +51,26 @@ class PostgresFlagStore:
         with refusing_unstorable_text():
             if tenant_id is None:
                 async with transaction(self._service_pool, doing="switching a flag") as connection:
-                    return await _recorded(connection, await connection.fetchrow(_SAVE_PLATFORM_FLAG, *values), audit)
+                    await connection.execute(_LOCK_FLAG, name, None)
+                    made = await _recorded(connection, await connection.fetchrow(_SAVE_PLATFORM_FLAG, *values), audit)
+                    if name == MILESTONES and change.enabled:
+                        await connection.execute(_WALK_ALL_ANEW)
+                    return made
             async with tenant_transaction(self._pool, tenant_id) as connection:
+                await connection.execute(_LOCK_FLAG, name, tenant_id)
                 try:
                     row = await connection.fetchrow(_SAVE_FLAG, tenant_id, *values)
                 except asyncpg.ForeignKeyViolationError as error:
                     raise not_found("tenant", tenant_id) from error
                 await refuse_revoked_tenant(connection, tenant_id)
-                return await _recorded(connection, row, audit)
+                made = await _recorded(connection, row, audit)
+                if name == MILESTONES and change.enabled:
+                    await connection.execute(_WALK_ANEW, tenant_id)
+                return made
+
+    async def platform(self) -> Sequence[PlatformSetting]:
+        async with transaction(self._service_pool, readonly=True, doing="reading flags") as connection:
+            return [_platform_setting(row) for row in await connection.fetch(_LIST_PLATFORM_SETTINGS)]
 
     async def refuse_planned(self, tenant_id: TenantId | None) -> int:
         after, count = _BEFORE_ALL, 0
@@ -70,6 +90,17 @@ class PostgresFlagStore:
         return [str(row["id"]) for row in rows]
 
 
+async def shared_off_words(connection: Connection, tenant_id: TenantId, name: str) -> str | None:
+    """Why the flag is off, None where it is on; so it stays to the end of the caller's transaction."""
+    await connection.execute(_SHARE_FLAG, name, tenant_id)
+    return await read_off_words(connection, tenant_id, name)
+
+
+async def read_off_words(connection: Connection, tenant_id: TenantId, name: str) -> str | None:
+    """Why the flag is off by now, None where it is on."""
+    return off_words([_setting(row) for row in await connection.fetch(_LIST_SETTINGS, tenant_id)], name)
+
+
 async def _recorded(connection: Connection, row: Row | None, audit: AuditEntry) -> FlagSetting:
     if row is None:
         raise Bug("an upsert gave no row")
@@ -82,3 +113,9 @@ async def _recorded(connection: Connection, row: Row | None, audit: AuditEntry) 
 def _setting(row: Row) -> FlagSetting:
     tenant_id = None if row["tenant_id"] is None else TenantId(row["tenant_id"])
     return FlagSetting(row["name"], tenant_id, row["enabled"], row["reason"], row["changed_at"], row["changed_by"])
+
+
+def _platform_setting(row: Row) -> PlatformSetting:
+    name = row["name"]
+    known = None if row["enabled"] is None else FlagSetting(name, None, *(row[part] for part in _PLATFORM_COLUMNS))
+    return PlatformSetting(name, known, row["tenants_off_count"], tuple(row["tenants_off"]))

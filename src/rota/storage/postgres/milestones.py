@@ -9,6 +9,7 @@ import msgspec
 from msgspec import structs
 
 from rota.domain.errors import DomainError, not_found
+from rota.domain.flag import MILESTONES
 from rota.domain.ids import RunId, ScheduleId, TenantId, TriggerId
 from rota.domain.milestone import (
     DoneMarker,
@@ -31,6 +32,7 @@ from rota.storage.postgres.audit import insert_audit
 from rota.storage.postgres.connections import tenant_transaction
 from rota.storage.postgres.driver import Connection, Pool, Row
 from rota.storage.postgres.events import insert_events
+from rota.storage.postgres.flags import read_off_words, shared_off_words
 from rota.storage.postgres.keyset_pages import page_of_rows
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.run_intake import store_drafts
@@ -66,10 +68,11 @@ class PostgresMilestoneStore:
     ) -> MilestoneStep:
         with refusing_unstorable_text():
             async with tenant_transaction(self._pool, tenant_id) as connection:
+                off = await shared_off_words(connection, tenant_id, MILESTONES)
                 milestone = await _locked(connection, tenant_id, name, subject)
                 row = await connection.fetchrow(_READ_LOOK, tenant_id, name, subject)
                 assert row is not None, "the time is always there"
-                step = decide(_look(row, tenant_id, name, subject, milestone))
+                step = decide(structs.replace(_look(row, tenant_id, name, subject, milestone), held_because=off))
                 if step.milestone is None:
                     return step
                 return await _stored(connection, step, step.milestone, milestone, audit)
@@ -77,9 +80,10 @@ class PostgresMilestoneStore:
     async def look(self, tenant_id: TenantId, subject: str) -> SubjectLook:
         with refusing_unstorable_text():
             async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
+                off = await read_off_words(connection, tenant_id, MILESTONES)
                 rows = await connection.fetch(_LOOKS_OF_SUBJECT, tenant_id, subject)
-        defined = [row for row in rows if row["name"] is not None]
-        return SubjectLook(rows[0]["now"], tuple(_look_with_milestone(row, tenant_id, subject) for row in defined))
+        looks = (_look_with_milestone(row, tenant_id, subject) for row in rows if row["name"] is not None)
+        return SubjectLook(rows[0]["now"], tuple(structs.replace(look, held_because=off) for look in looks))
 
     async def page(self, tenant_id: TenantId, where: MilestoneFilter, page: PageRequest) -> Page[Milestone]:
         after = ("", "") if page.cursor is None else decode_cursor(page.cursor, 2)
@@ -175,6 +179,7 @@ async def _save(connection: Connection, milestone: Milestone) -> None:
         milestone.generated_at,
         None if error is None else msgspec.to_builtins(error),
         milestone.run_id,
+        milestone.held_since,
     )
 
 
@@ -253,4 +258,5 @@ def _milestone(row: Row, tenant_id: TenantId, subject: str) -> Milestone:
         row["generated_at"],
         None if error is None else msgspec.convert(error, MilestoneError),
         None if row["run_id"] is None else RunId(row["run_id"]),
+        row["held_since"],
     )

@@ -14,7 +14,7 @@ WITH matching AS NOT MATERIALIZED (
 )
 SELECT total.total_count, k.name AS id, k.tenant_id, k.subject, k.name, k.state, k.schedule_id::text AS schedule_id, k.due_at,
        k.next_at, k.attempts_count, k.attempts_total, k.retry_delay_seconds, k.backoff_until, k.last_attempt_at,
-       k.last_run_at, k.generated_at, k.last_error, k.run_id::text AS run_id
+       k.last_run_at, k.generated_at, k.last_error, k.run_id::text AS run_id, k.held_since
   FROM total
   LEFT JOIN listed k ON true
  ORDER BY k.subject, k.name

@@ -12,5 +12,6 @@ UPDATE scheduler.milestones
        last_run_at = $13,
        generated_at = $14,
        last_error = $15,
-       run_id = $16
+       run_id = $16,
+       held_since = $17
  WHERE tenant_id = $1 AND name = $2 AND subject = $3
