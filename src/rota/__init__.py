@@ -15,6 +15,7 @@ _SDK = {
     "Failure": "rota.worker.outcomes",
     "NonRetryable": "rota.worker.outcomes",
     "Retry": "rota.worker.outcomes",
+    "SoftTimeout": "rota.worker.outcomes",
     "RetryPolicy": "rota.domain.policies",
 }
 

@@ -6,5 +6,6 @@ from rota.worker.outcomes import Cancel as Cancel
 from rota.worker.outcomes import Failure as Failure
 from rota.worker.outcomes import NonRetryable as NonRetryable
 from rota.worker.outcomes import Retry as Retry
+from rota.worker.outcomes import SoftTimeout as SoftTimeout
 
 __version__: str

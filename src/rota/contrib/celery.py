@@ -7,7 +7,8 @@
 
 Each task keeps its name and takes `args` and `kwargs`, as `rota import celery-beat` writes them. `self.retry` and
 `autoretry_for` become tries of the run, with their own delays and no more than `max_retries`; any other exception
-fails the run, as in Celery. `time_limit` is the attempt's hard time-out; soft limits are not raised.
+fails the run, as in Celery. `time_limit` is the attempt's hard time-out; at `soft_time_limit` Celery's
+`SoftTimeLimitExceeded` is raised in the task.
 
 Celery itself is loaded by whoever adopts an app, and not before. A task's function is called; the signals, the
 `on_…` handlers and a `__call__` of one's own are not. What a task sends by `delay` still goes to Celery's own broker.
@@ -19,7 +20,9 @@ from datetime import datetime
 from importlib import import_module
 from typing import Any
 
+from rota.domain.errors import invalid_input
 from rota.domain.policies import ATTEMPTS_MAX_LIMIT, RetryPolicy
+from rota.domain.problems import FieldProblem
 from rota.worker.app import App
 from rota.worker.context import Context
 from rota.worker.outcomes import HandlerVerdict, NonRetryable, Retry
@@ -44,10 +47,18 @@ def adopt(celery_app: Any, *, queue: str = "default") -> App:  # noqa: ANN401 - 
 
 def _register(app: App, task: Any, queue: str) -> None:  # noqa: ANN401
     limit = task.time_limit or task.app.conf.task_time_limit
+    soft = task.soft_time_limit or task.app.conf.task_soft_time_limit
+    if soft is not None and limit is not None and soft >= limit:
+        problem = f"the task {task.name!r} has {soft:g} s, which is not before its time_limit of {limit:g} s"
+        raise invalid_input([FieldProblem("soft_time_limit", problem, "Lower it, raise time_limit, or take it off.")])
+    errors: Any = import_module("celery.exceptions")
     app.task(
         name=task.name,
         queue=queue,
         timeout_seconds=None if limit is None else float(limit),
+        soft_timeout_seconds=None if soft is None else float(soft),
+        # A run's own policy may have a soft time-out where the task has none.
+        soft_timeout_error=errors.SoftTimeLimitExceeded,
         retry=_policy(task.max_retries),
         # An attempt past its limit is killed, and takes no other along.
         process=limit is not None,
@@ -74,6 +85,8 @@ def _handler(task: Any) -> Callable[..., Any]:  # noqa: ANN401
                 return None
             except HandlerVerdict:
                 raise
+            except errors.SoftTimeLimitExceeded as raised:
+                raise CeleryTaskFailed("SoftTimeLimitExceeded: the task timed out at its soft limit") from raised
             except Exception as raised:
                 raise CeleryTaskFailed(f"{type(raised).__qualname__}: {raised}") from raised
 

@@ -44,7 +44,7 @@ EVENT_TYPES: dict[str, str] = {
     "FanOutLaunched": "a run was planned and waits for its segments",
     "CallbackAwaited": "an HTTP target answered 202, and its run waits to be called back",
     "CallbackReceived": "a run that waited was called back; its attempt ends by what was told",
-    "AttemptTimedOut": "an attempt passed its hard time-out",
+    "AttemptTimedOut": "an attempt passed its time-out",
     "AttemptLost": "an attempt ended with its worker",
     "WorkerRegistered": "a worker began",
     "WorkerStopped": "a worker ended of its own accord",

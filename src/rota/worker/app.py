@@ -5,7 +5,7 @@ tested as before. Schedules are data here (`App.schedules`): applying them to a 
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from msgspec import Struct
@@ -27,7 +27,8 @@ RESERVED_PREFIX = "rota."
 class Task(Struct, frozen=True):
     """A function by its registered name. `timeout_seconds` is an upper bound on whatever the run's policy allows.
 
-    `retry` stands in for the retry policy of runs that have none of their own.
+    `retry` stands in for the retry policy of runs that have none of their own. `soft_timeout_seconds` is such a bound,
+    too; at the soft time-out `soft_timeout_error` is raised in the function, or only the context's flag set.
     """
 
     name: str
@@ -36,6 +37,8 @@ class Task(Struct, frozen=True):
     queue: str = "default"
     timeout_seconds: float | None = None
     retry: RetryPolicy | None = None
+    soft_timeout_seconds: float | None = None
+    soft_timeout_error: type[Exception] | None = None
 
 
 class App:
@@ -70,6 +73,8 @@ class App:
         timeout_seconds: float | None = None,
         retry: RetryPolicy | None = None,
         process: bool = False,
+        soft_timeout_seconds: float | None = None,
+        soft_timeout_error: type[Exception] | None = None,
     ) -> Callable[[Function], Function]: ...
 
     def task(
@@ -82,16 +87,22 @@ class App:
         timeout_seconds: float | None = None,
         retry: RetryPolicy | None = None,
         process: bool = False,
+        soft_timeout_seconds: float | None = None,
+        soft_timeout_error: type[Exception] | None = None,
     ) -> Function | Callable[[Function], Function]:
         """Register a function as `name` (else `module.function`).
 
         Async functions run on the executor's loop, others in a thread of it; with `process` each attempt has a process
-        of its own, which can be killed without harm to any other run.
+        of its own, which can be killed without harm to any other run. With `soft_timeout_error`, which `SoftTimeout` is
+        for, that is raised in the function at its soft time-out: on the loop where it waits, in a thread between two
+        of its instructions.
         """
 
         def register(handler: Function) -> Function:
             known_as = name or f"{handler.__module__}.{handler.__qualname__}".replace(".<locals>", "")
-            self._add(Task(known_as, handler, _kind(handler, process=process), queue, timeout_seconds, retry))
+            kind = _kind(handler, process=process)
+            soft = soft_timeout_seconds, soft_timeout_error
+            self._add(Task(known_as, handler, kind, queue, timeout_seconds, retry, *soft))
             return handler
 
         return register if function is None else register(function)
@@ -181,7 +192,20 @@ def _task_problems(task: Task, *, reserved: bool) -> list[FieldProblem]:
     if task.timeout_seconds is not None and not task.timeout_seconds > 0:
         problem = f"{task.timeout_seconds:g} is not a time that a task can end in"
         problems.append(FieldProblem("timeout_seconds", problem, "Give a number above 0, or leave it out."))
-    return problems
+    return [*problems, *_soft_problems(task)]
+
+
+def _soft_problems(task: Task) -> Iterator[FieldProblem]:
+    soft, hard = task.soft_timeout_seconds, task.timeout_seconds
+    if soft is not None and not soft > 0:
+        problem = f"{soft:g} is not a time that a task can end in"
+        yield FieldProblem("soft_timeout_seconds", problem, "Give a number above 0, or leave it out.")
+    elif soft is not None and hard is not None and soft >= hard:
+        problem = f"{soft:g} is not before the hard time-out of {hard:g} s"
+        yield FieldProblem("soft_timeout_seconds", problem, "Give less, or a later `timeout_seconds`.")
+    if task.soft_timeout_error is not None and inspect.isasyncgenfunction(task.function):
+        problem = "a resolver that yields asynchronously cannot be told"
+        yield FieldProblem("soft_timeout_error", problem, "Leave it out, or return the items.")
 
 
 def _trigger(cron: str | None, every_seconds: float | None, timezone: str) -> Trigger:

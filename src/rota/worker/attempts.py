@@ -38,7 +38,8 @@ from rota.worker.outcomes import NonRetryable
 from rota.worker.outlet import Outlet
 from rota.worker.planning import ItemDesk, hand_over, hand_over_in_thread
 from rota.worker.protocol import AttemptEnd, AttemptOrder, Begun, StopReason, Withdrawn
-from rota.worker.verdicts import Verdict, verdict_on_raise, verdict_on_return
+from rota.worker.soft_timeouts import InterruptibleCoroutine, InterruptibleThread
+from rota.worker.verdicts import Verdict, verdict_on_raise, verdict_on_return, verdict_on_soft_timeout
 
 HTTP_TASK = "rota.http"
 BEGIN_TOGETHER_MAX = 32
@@ -52,6 +53,7 @@ class RunnableTask(Struct, frozen=True):
     function: Callable[..., Any]
     signature: Signature
     is_async: bool
+    soft_timeout_error: type[Exception] | None = None
 
 
 class RunnerLimits(Struct, frozen=True):
@@ -64,7 +66,7 @@ class RunnerLimits(Struct, frozen=True):
 
 class LiveAttempt(Struct, eq=False):
     """An attempt that has begun. `coroutine` is None for handlers in threads; `is_stepped` once it got its turn, and
-    `is_suspended` when it did not end in it.
+    `is_suspended` when it did not end in it. `interruptible` is what runs of a handler that may be told in its course.
     """
 
     order: AttemptOrder
@@ -74,6 +76,7 @@ class LiveAttempt(Struct, eq=False):
     coroutine: "asyncio.Task[None] | None" = None
     is_stepped: bool = False
     is_suspended: bool = False
+    interruptible: InterruptibleCoroutine | InterruptibleThread | None = None
 
 
 class AttemptRunner:
@@ -118,11 +121,23 @@ class AttemptRunner:
             return
         if reason == "soft_timed_out":
             live.context.soft_timed_out.set()
+            self._interrupt(live)
             return
         live.context.cancelled.set()
         self.desk.drop(key)
         if live.coroutine is not None:
             self._loop.call_soon_threadsafe(live.coroutine.cancel)
+
+    def _interrupt(self, live: LiveAttempt) -> None:
+        """Tells a handler that wants it so of its soft time-out."""
+        task = self._tasks.get(live.task)
+        error, running = None if task is None else task.soft_timeout_error, live.interruptible
+        if error is None:
+            return
+        if isinstance(running, InterruptibleThread):
+            running.interrupt(error)
+        elif running is not None:
+            self._loop.call_soon_threadsafe(running.interrupt, error())
 
     def withdraw(self, keys: Sequence[int]) -> None:
         with self._lock:
@@ -164,8 +179,12 @@ class AttemptRunner:
             self._outlet.tell_ends()
         capture_from_here(live.output)
         try:
-            function, call = self._call(live)
-            value = await function(**call)
+            task, call = self._call(live)
+            if task.soft_timeout_error is None:
+                value = await task.function(**call)
+            else:
+                live.interruptible = InterruptibleCoroutine(task.function(**call))
+                value = await live.interruptible
             if isinstance(live.order.target, PlanTarget):
                 verdict = await hand_over(self.desk, live.order.key, live.context, value)
             else:
@@ -205,8 +224,8 @@ class AttemptRunner:
             self._outlet.send(Begun((order.key,)))
             with capturing(live.output):
                 try:
-                    function, call = self._call(live)
-                    value = function(**call)
+                    task, call = self._call(live)
+                    value = self._called(live, task, call)
                     if isinstance(order.target, PlanTarget):
                         verdict = hand_over_in_thread(self.desk, order.key, live.context, value)
                     else:
@@ -216,18 +235,35 @@ class AttemptRunner:
             self._close(live, verdict)
             self._outlet.tell_ends()
 
-    def _call(self, live: LiveAttempt) -> tuple[Callable[..., Any], dict[str, Any]]:
+    def _called(self, live: LiveAttempt, task: RunnableTask, call: dict[str, Any]) -> object:
+        """What the handler returned; from then on it is told nothing any more."""
+        if task.soft_timeout_error is None:
+            return task.function(**call)
+        returned: list[object] = []
+        live.interruptible = InterruptibleThread()
+        try:
+            with live.interruptible:
+                returned.append(task.function(**call))
+        except task.soft_timeout_error:
+            if not returned:
+                raise
+        return returned[0]
+
+    def _call(self, live: LiveAttempt) -> tuple[RunnableTask, dict[str, Any]]:
         live.context.check_cancelled()
         name, args = _call_of(live.order.target)
         task = self._tasks.get(name)
         if task is None:
             raise UnknownTask(f"this worker knows no task {name!r}; it knows: {', '.join(sorted(self._tasks))}")
-        return task.function, bind_arguments(task.signature, args, live.context)
+        return task, bind_arguments(task.signature, args, live.context)
 
     def _verdict_on_raise(self, live: LiveAttempt, raised: BaseException) -> Verdict:
         if issubclass(type(raised), asyncio.CancelledError) and not live.context.cancelled.is_set():
             message = "the handler was cancelled from within, by its own code or a library's"
             return Verdict("failed", error=RunError(message, type="CancelledError"))
+        error = None if live.interruptible is None else self._tasks[live.task].soft_timeout_error
+        if error is not None and isinstance(raised, error) and live.context.soft_timed_out.is_set():
+            return verdict_on_soft_timeout(raised)
         return verdict_on_raise(raised)
 
     def _close(self, live: LiveAttempt, verdict: Verdict) -> None:
@@ -247,7 +283,7 @@ def _runnable(task: Task) -> RunnableTask:
     function, signature = task.function, signature_of(task.function)
     if inspect.isasyncgenfunction(function):
         return RunnableTask(_begun_on_the_loop(function), signature, is_async=True)
-    return RunnableTask(function, signature, inspect.iscoroutinefunction(function))
+    return RunnableTask(function, signature, inspect.iscoroutinefunction(function), task.soft_timeout_error)
 
 
 def _begun_on_the_loop(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -158,7 +158,7 @@ def _obey_one(runner: AttemptRunner, message: ToExecutor) -> None:
 
 
 def _facts(task: Task) -> TaskFacts:
-    return TaskFacts(task.name, task.kind, task.timeout_seconds, task.retry)
+    return TaskFacts(task.name, task.kind, task.timeout_seconds, task.retry, task.soft_timeout_seconds)
 
 
 if __name__ == "__main__":

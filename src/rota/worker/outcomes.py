@@ -36,6 +36,12 @@ class NonRetryable(HandlerVerdict):
     """The attempt failed, and no other try can succeed: the run fails now, whatever the policy."""
 
 
+class SoftTimeout(Exception):
+    """Raised in a handler at its soft time-out, where its task asks for that: finish soon. One that is not caught ends
+    the attempt as timed out.
+    """
+
+
 class Cancel(HandlerVerdict):
     """The run is no longer wanted: it ends as `cancelled`. Also raised by `Context.check_cancelled`."""
 

@@ -38,6 +38,7 @@ class TaskFacts(Struct, frozen=True):
     kind: TaskKind
     timeout_seconds: float | None = None
     retry: RetryPolicy | None = None
+    soft_timeout_seconds: float | None = None
 
 
 class AttemptOrder(Struct, frozen=True, array_like=True):

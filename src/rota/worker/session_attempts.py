@@ -73,10 +73,14 @@ def order(attempt: AttemptState) -> AttemptOrder:
 
 
 def with_task_policy(claimed: ClaimedRun, facts: TaskFacts | None) -> ClaimedRun:
-    """The tighter time-out of run and task; the task's retry policy where the run came without one."""
-    if facts is None or (facts.timeout_seconds is None and facts.retry is None):
+    """The tighter time-outs of run and task; the task's retry policy where the run came without one."""
+    if facts is None or (facts.timeout_seconds is None and facts.retry is None and facts.soft_timeout_seconds is None):
         return claimed
     policy = claimed.policy
+    if facts.soft_timeout_seconds is not None:
+        soft = facts.soft_timeout_seconds
+        given = policy.soft_timeout_seconds
+        policy = replace(policy, soft_timeout_seconds=soft if given is None else min(soft, given))
     if facts.timeout_seconds is not None:
         policy = replace(policy, timeout_seconds=min(policy.timeout_seconds, facts.timeout_seconds))
     if facts.retry is not None and policy.retry == RetryPolicy():

@@ -76,6 +76,13 @@ def verdict_on_raise(raised: BaseException) -> Verdict:
         )
 
 
+def verdict_on_soft_timeout(raised: Exception) -> Verdict:
+    """The handler did not catch what it was told at its soft time-out."""
+    message = storable(_text_of(raised) or "the soft time-out passed", MESSAGE_CHARS_MAX)
+    error = RunError(message, _qualified(raised), _traceback(raised), failure_class="timeout")
+    return Verdict("timed_out", error=error)
+
+
 def _verdict_on_raised(raised: BaseException) -> Verdict:
     if isinstance(raised, Cancel | asyncio.CancelledError):
         message = _text_of(raised) or "the handler was cancelled"

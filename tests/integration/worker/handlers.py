@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from rota import App, Cancel, Context, Failure, NonRetryable, Retry
+from rota import App, Cancel, Context, Failure, NonRetryable, Retry, SoftTimeout
 
 app = App("handlers")
 
@@ -191,3 +191,41 @@ def starts_child(marks: str) -> None:
 def last_words() -> None:
     print("about to crash")
     os._exit(9)
+
+
+@app.task(name="soft_raised", soft_timeout_seconds=0.3, soft_timeout_error=SoftTimeout)
+async def soft_raised(ctx: Context, *, catches: bool = True) -> str:
+    """Waits for something that is itself waiting, and may finish in its own time."""
+    try:
+        await asyncio.gather(ctx.sleep(30), ctx.sleep(30))
+    except SoftTimeout:
+        if not catches:
+            raise
+        await ctx.sleep(0.05)
+        return "saved what there was"
+    return "never told"
+
+
+@app.task(name="soft_raised_in_thread", soft_timeout_seconds=0.3, soft_timeout_error=SoftTimeout)
+def soft_raised_in_thread(*, catches: bool = True) -> str:
+    steps = 0
+    try:
+        while steps < 3_000:
+            threading.Event().wait(0.01)
+            steps += 1
+    except SoftTimeout:
+        if not catches:
+            raise
+        return "saved what there was"
+    return "never told"
+
+
+@app.task(
+    name="soft_raised_in_process",
+    timeout_seconds=20,
+    soft_timeout_seconds=0.3,
+    soft_timeout_error=SoftTimeout,
+    process=True,
+)
+def soft_raised_in_process(*, catches: bool = True) -> str:
+    return soft_raised_in_thread(catches=catches)

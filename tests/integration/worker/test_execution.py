@@ -144,6 +144,24 @@ async def test_a_soft_time_out_only_raises_the_flag(house: House) -> None:
     assert run.result == "flag seen"
 
 
+@pytest.mark.parametrize("task", ["soft_raised", "soft_raised_in_thread", "soft_raised_in_process"])
+async def test_a_task_may_be_told_of_its_soft_time_out_by_an_exception_that_it_catches_or_not(
+    house: House, task: str
+) -> None:
+    await house.start(slots=1)
+    once = RetryPolicy(attempts_max=1)
+    caught = await house.ended(await house.one(task, retry=once))
+    uncaught = await house.ended(await house.one(task, args={"catches": False}, retry=once))
+    after = await house.ended(await house.one("noop_thread"))
+
+    assert (caught.state, caught.result) == ("succeeded", "saved what there was")
+    (attempt,) = await house.attempts(uncaught.id)
+    assert (uncaught.state, attempt.outcome) == ("failed", "timed_out")
+    assert uncaught.error is not None
+    assert (uncaught.error.type, uncaught.error.failure_class) == ("rota.worker.outcomes.SoftTimeout", "timeout")
+    assert after.state == "succeeded"
+
+
 async def test_a_run_that_comes_due_later_is_picked_up_without_a_wake_up(house: House) -> None:
     await house.start()
     await house.ended(await house.one("noop"))

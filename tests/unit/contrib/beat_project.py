@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from celery import Celery
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from celery.schedules import BaseSchedule, crontab, schedule
 
 
@@ -46,6 +46,8 @@ def bound(self: Any, mode: str = "tell") -> Any:
         raise Ignore
     if mode == "reject":
         raise Reject("no")
+    if mode == "soft limit":
+        raise SoftTimeLimitExceeded
     if mode == "fail":
         raise KeyError("broken")
     return {"id": self.request.id, "retries": self.request.retries, "args": list(self.request.args)}

@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
+from celery import Celery
+from celery.exceptions import SoftTimeLimitExceeded
 
 from rota.contrib.celery import adopt
+from rota.domain.errors import DomainError
 from rota.domain.policies import ATTEMPTS_MAX_LIMIT
 from rota.worker.app import App
 from rota.worker.testing import fake_context, run_task
@@ -25,8 +28,9 @@ def test_the_tasks_keep_their_names_and_celerys_own_stay_out() -> None:
 
 def test_limits_become_time_outs_in_a_process_of_their_own_and_retries_a_bound() -> None:
     limited, bound = ADOPTED.tasks["shop.limited"], ADOPTED.tasks["shop.bound"]
-    assert (limited.timeout_seconds, limited.kind) == (12.0, "process")
-    assert (bound.timeout_seconds, bound.kind) == (None, "thread")
+    assert (limited.timeout_seconds, limited.soft_timeout_seconds, limited.kind) == (12.0, 10.0, "process")
+    assert (bound.timeout_seconds, bound.soft_timeout_seconds, bound.kind) == (None, None, "thread")
+    assert limited.soft_timeout_error is SoftTimeLimitExceeded
     assert limited.retry is not None
     assert bound.retry is not None
     assert (limited.retry.attempts_max, bound.retry.attempts_max) == (ATTEMPTS_MAX_LIMIT, 3)
@@ -83,3 +87,19 @@ async def test_what_is_not_to_be_retried_fails_the_run(task: str, mode: str, att
 async def test_an_ignored_task_ends_without_a_result() -> None:
     outcome = await ended("shop.bound", "ignore")
     assert (outcome.outcome, outcome.value) == ("succeeded", None)
+
+
+async def test_a_task_that_does_not_catch_its_soft_limit_fails_as_timed_out_and_is_not_tried_again() -> None:
+    outcome = await ended("shop.bound", "soft limit")
+    assert (outcome.outcome, outcome.error.retryable) == ("failed", False)
+    assert "timed out at its soft limit" in outcome.error.message
+
+
+def test_a_soft_limit_that_could_never_be_raised_is_refused_by_name() -> None:
+    app: Any = Celery("odd")
+
+    @app.task(name="odd.late", time_limit=10, soft_time_limit=10)
+    def late() -> None: ...
+
+    with pytest.raises(DomainError, match=r"'odd\.late' has 10 s, which is not before its time_limit of 10 s"):
+        adopt(app)
