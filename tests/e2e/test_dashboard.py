@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.browser import RunningRota, Visitor, running_chromium, running_rota
+from tests.samples import sbom
 
 MISSING = "01a1fbfb-68c3-7000-8002-0d4042d9f267"
 SHOWN_MS = 10_000
@@ -172,12 +173,12 @@ def test_the_keyboard_reaches_everything_in_the_order_of_the_page(visitor: Visit
     page = visitor.come(rota.token)
     page.goto(rota.url)
     reached: list[str] = []
-    for _ in range(7):
+    for _ in range(10):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.textContent.trim()"))
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid", reached
 
-    menu = ["Rota", "Schedules", "Recent runs", "Bindings"]
+    menu = ["Rota", "Schedules", "Recent runs", "Bindings", "Milestones", "Jobs", "Limits"]
     assert reached == ["Skip to the content", *menu, "Sign out", "a-first-in-order"]
     page.keyboard.press("Enter")
     page.wait_for_url("**/schedules/*")
@@ -226,6 +227,43 @@ def test_no_page_is_wider_than_its_window(visitor: Visitor, rota: RunningRota, w
     for path in ("/", f"/schedules/{schedule_id}", f"/runs/{run_id}", "/nowhere"):
         page.goto(rota.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+def test_milestones_limits_jobs_segments_and_other_runs_are_shown_and_reached_by_keyboard(
+    visitor: Visitor, rota: RunningRota
+) -> None:
+    due = {"kind": "milestone", "name": "AUTO_12H", "evidence": "installation", "age_seconds": 43_200}
+    rota.make_schedule("insights", "exit 3", triggers=[due])
+    rota.ask("PUT", "/api/v1/evidence/installation/site-1", {"occurred_at": "2026-01-01T00:00:00Z"})
+    rota.ask("PUT", "/api/v1/limits/queues/mail", {"concurrency_max": 5})
+    build = {"sbom": sbom(), "sbom_id": "shop"}
+    rota.wait_ended(rota.ask("POST", "/api/v1/graphs/build", build)["run_id"])
+    spread = {"selector": {"kind": "static", "items": list("abc")}, "segment_size": 2}
+    target = {"kind": "task", "task": "rota.exec", "args": {"command": "true"}, "fan_out": spread}
+    fans = rota.ask("POST", f"/api/v1/schedules/{rota.make_schedule('fans', 'true', target=target)}/trigger", {})["id"]
+    first = rota.make_run("true")
+    body = {"task": "rota.exec", "args": {"command": "true"}, "depends_on": [{"run_id": first}]}
+    last = rota.ask("POST", "/api/v1/runs", body)["id"]
+    for run_id in (last, fans):
+        rota.wait_ended(run_id)
+
+    for width in (400, 1280):
+        page = visitor.come(rota.token, viewport={"width": width, "height": 800})
+        for path, said in (
+            ("/milestones", ("AUTO_12H", "backing off", "the command ended with exit code 3", "UTC")),
+            ("/limits", ("mail", "0 of 5", "has room")),
+            ("/jobs", ("build · shop", "7 components", "succeeded")),
+            (f"/runs/{fans}", ("3 items in 2 segments", "segment 1", "segment 2")),
+            (f"/runs/{last}", ("It runs once all of these have succeeded", "this run")),
+        ):
+            page.goto(rota.url + path)
+            for text in said:
+                expect(page.locator("main")).to_contain_text(text)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+    page.get_by_role("list", name="It waits for").get_by_role("link").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/runs/{first}")
+    expect(page.get_by_role("list", name="Wait for it").get_by_role("link")).to_have_attribute("href", f"/runs/{last}")
 
 
 def test_an_inline_script_is_refused(chromium: Browser, rota: RunningRota) -> None:

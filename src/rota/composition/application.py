@@ -89,6 +89,12 @@ def build_application(
             stores.bindings,
             stores.flags,
             stores.impacts,
+            stores.dependencies,
+            stores.milestones,
+            stores.evidence,
+            stores.limits,
+            stores.graph_jobs,
+            stores.policy_jobs,
             stores.waits,
         )
     )

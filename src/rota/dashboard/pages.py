@@ -3,10 +3,11 @@
 Every list is bounded, and no page asks once per row.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from importlib.resources import files
-from typing import cast
+from typing import cast, get_args
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from msgspec import Struct
@@ -14,17 +15,22 @@ from msgspec import Struct
 from rota.core.fan_out import fan_out_of
 from rota.core.occurrences import PreviewItem, preview
 from rota.core.trigger_times import occurrences_of
-from rota.dashboard import words
+from rota.dashboard import drawing, words
 from rota.domain.errors import DomainError
-from rota.domain.fan_out import Impact
+from rota.domain.fan_out import Impact, Segment
 from rota.domain.ids import RunId, ScheduleId
+from rota.domain.milestone import MilestoneState
 from rota.domain.page import PageRequest
 from rota.domain.run import LogLine, Run
 from rota.domain.schedule import Schedule
 from rota.domain.tenancy import Principal
 from rota.ports.binding_store import BindingFilter, BindingStore
+from rota.ports.dependency_store import DependencyReader
 from rota.ports.fan_out_store import ImpactReader
 from rota.ports.flag_store import FlagStore
+from rota.ports.job_store import GraphJobStore, JobFilter, PolicyJobStore
+from rota.ports.limit_store import LimitStore
+from rota.ports.milestone_store import EvidenceStore, MilestoneFilter, MilestoneStore
 from rota.ports.run_store import RunFilter, RunReader
 from rota.ports.schedule_store import ScheduleFilter, ScheduleStore
 from rota.ports.wait_reader import WaitReader
@@ -36,6 +42,12 @@ SCHEDULES_SHOWN_MAX = 100
 # Counting a million at every glance would be most of a server's work. More than these are "10000+".
 SCHEDULES_COUNTED_MAX = 10_000
 BINDINGS_SHOWN_MAX = 500
+MILESTONES_SHOWN_MAX = 200
+EVIDENCE_SHOWN_MAX = 100
+LIMITS_SHOWN_MAX = 200
+JOBS_SHOWN_MAX = 50
+SEGMENTS_SHOWN_MAX = 200
+SEGMENT_ROWS_MAX = 50
 RUNS_SHOWN_MAX = 40
 STRIP_LENGTH_MAX = 12
 FIRES_PREVIEWED = 8
@@ -44,18 +56,28 @@ LOG_LINES_SHOWN_MAX = 1_000
 WORKERS_SHOWN_MAX = 50
 CARDS_HOURS = 24
 
+MILESTONE_STATES: dict[str, MilestoneState] = {one: one for one in get_args(MilestoneState)}
+
 _TEMPLATE_WORDS = (
+    drawing.full_width,
+    words.day_words,
+    words.duration_words,
     words.exact_words,
     words.instant_words,
     words.json_words,
+    words.limit_saying,
     words.line_words,
+    words.milestone_state,
     words.misfire_words,
     words.overlap_words,
     words.relative_words,
     words.retry_words,
+    words.rule_words,
     words.run_duration_words,
     words.run_saying,
     words.schedule_state,
+    words.short_id,
+    words.summary_words,
     words.target_words,
     words.trigger_words,
     words.whole_target_words,
@@ -63,7 +85,7 @@ _TEMPLATE_WORDS = (
 
 
 class DashboardPorts(Struct, frozen=True):
-    """What the pages read. All are tenant-scoped but the workers, which only a platform_admin sees."""
+    """What the pages read. All are tenant-scoped but workers and limits, which only a platform_admin sees."""
 
     schedules: ScheduleStore
     runs: RunReader
@@ -71,6 +93,12 @@ class DashboardPorts(Struct, frozen=True):
     bindings: BindingStore
     flags: FlagStore
     impacts: ImpactReader
+    dependencies: DependencyReader
+    milestones: MilestoneStore
+    evidence: EvidenceStore
+    limits: LimitStore
+    graph_jobs: GraphJobStore
+    policy_jobs: PolicyJobStore
     waits: WaitReader
 
 
@@ -167,7 +195,10 @@ class Pages:
             attempts=attempts,
             waits_for=await reasons_of(run, self._ports.waits),
             impact=impact,
-            bar=words.bar_of(impact.segments) if impact else (),
+            bar=drawing.bar_of(impact.segments) if impact else (),
+            segments=await self._segments(who, run, impact),
+            **await self._neighbours(who, run),
+            segment_rows_max=SEGMENT_ROWS_MAX,
             lines=tails.get(run.id, ()),
             lines_max=LOG_LINES_SHOWN_MAX,
             schedule=schedule,
@@ -188,6 +219,47 @@ class Pages:
             counted_max=SCHEDULES_COUNTED_MAX,
         )
 
+    async def milestones(self, who: Principal, template: str, wanted: str | None = None) -> str:
+        """How far each milestone is with each subject, and the dated facts that they count from. `wanted` is a state;
+        another word is none.
+        """
+        state = MILESTONE_STATES.get(wanted or "")
+        now = await self._now()
+        page = PageRequest(limit=MILESTONES_SHOWN_MAX)
+        found = await self._ports.milestones.page(who.tenant_id, MilestoneFilter(state=state), page)
+        evidence = await self._ports.evidence.page(who.tenant_id, None, PageRequest(limit=EVIDENCE_SHOWN_MAX))
+        return await self._page(
+            template,
+            who,
+            now=now,
+            state=state,
+            states=MILESTONE_STATES,
+            milestones=found.items,
+            milestones_count=found.total_count,
+            standing=Counter(words.milestone_state(one, now) for one in found.items),
+            evidence=evidence.items,
+            evidence_count=evidence.total_count,
+        )
+
+    async def limits(self, who: Principal, template: str) -> str:
+        """What bounds how many runs may be running or begin; the platform's alone."""
+        now = await self._now()
+        is_shown = who.role == "platform_admin"
+        page = await self._ports.limits.page(PageRequest(limit=LIMITS_SHOWN_MAX)) if is_shown else None
+        return await self._page(template, who, now=now, page=page, is_shown=is_shown)
+
+    async def jobs(self, who: Principal, template: str) -> str:
+        """Graph jobs and policy jobs with what came of them, newest first."""
+        now = await self._now()
+        page = PageRequest(limit=JOBS_SHOWN_MAX)
+        return await self._page(
+            template,
+            who,
+            now=now,
+            graph_jobs=await self._ports.graph_jobs.page(who.tenant_id, JobFilter(), page),
+            policy_jobs=await self._ports.policy_jobs.page(who.tenant_id, JobFilter(), page),
+        )
+
     async def _page(self, template: str, who: Principal, **context: object) -> str:
         """With what is switched off in its header."""
         flags = flags_of(await self._ports.flags.settings(who.tenant_id))
@@ -198,6 +270,25 @@ class Pages:
         runs = await self._ports.runs.page(who.tenant_id, where, PageRequest(limit=RUNS_SHOWN_MAX))
         tails = await self._ports.runs.log_tails(who.tenant_id, [run.id for run in runs.items], TAIL_LINES)
         return [ShownRun(run, tails.get(run.id, ())) for run in runs.items], runs.total_count
+
+    async def _neighbours(self, who: Principal, run: Run) -> dict[str, object]:
+        """What the run waited for, by which rule, and what waits for it: drawn, where there is anything."""
+        found = await self._ports.dependencies.of_run(who.tenant_id, run.id)
+        if not found.upstreams and not found.dependents:
+            return {"before": None, "behind": None, "rule": None}
+        return {
+            "before": drawing.side_of(found.upstreams, is_before=True),
+            "behind": drawing.side_of(found.dependents, is_before=False),
+            "rule": found.rule,
+        }
+
+    async def _segments(self, who: Principal, run: Run, impact: Impact | None) -> Sequence[Segment]:
+        """The first ones, by number."""
+        if impact is None or not impact.snapshot.segments_count:
+            return ()
+        page = PageRequest(limit=SEGMENTS_SHOWN_MAX)
+        found = await self._ports.impacts.page_segments(who.tenant_id, run.id, page)
+        return found.items
 
     async def _impact(self, who: Principal, run: Run) -> Impact | None:
         """None, too, while it is being planned."""

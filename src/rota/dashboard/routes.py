@@ -91,7 +91,7 @@ def create_dashboard(
 ) -> tuple[ControllerRouterHandler, ...]:
     """The handlers of all pages, to be mounted beside the API."""
     door = Door(pages, authenticate, codes)
-    return (_told_by_pages(door, _reading(door), _signing(door)), _static(), _elsewhere(door))
+    return (_told_by_pages(door, _reading(door), _listing(door), _signing(door)), _static(), _elsewhere(door))
 
 
 def _told_by_pages(door: Door, *controllers: type[Controller]) -> Router:
@@ -112,7 +112,7 @@ def _told_by_pages(door: Door, *controllers: type[Controller]) -> Router:
 
 def _reading(door: Door) -> type[Controller]:
     class ReadingPages(Controller):
-        """Overview, bindings, one schedule, one run."""
+        """Overview, one schedule, one run."""
 
         path = "/"
         include_in_schema = False
@@ -120,10 +120,6 @@ def _reading(door: Door) -> type[Controller]:
         @route("/", http_method=READING)
         async def overview(self, request: AnyRequest) -> Answer:
             return await door.show(request, "overview", door.pages.overview)
-
-        @route("/bindings", http_method=READING)
-        async def bindings(self, request: AnyRequest) -> Answer:
-            return await door.show(request, "bindings", door.pages.bindings)
 
         @route("/schedules/{schedule_id:str}", http_method=READING)
         async def schedule(self, request: AnyRequest, schedule_id: str) -> Answer:
@@ -140,6 +136,35 @@ def _reading(door: Door) -> type[Controller]:
             return await door.show(request, "run", render)
 
     return ReadingPages
+
+
+def _listing(door: Door) -> type[Controller]:
+    class ListingPages(Controller):
+        """Bindings, milestones, limits, jobs."""
+
+        path = "/"
+        include_in_schema = False
+
+        @route("/bindings", http_method=READING)
+        async def bindings(self, request: AnyRequest) -> Answer:
+            return await door.show(request, "bindings", door.pages.bindings)
+
+        @route("/milestones", http_method=READING)
+        async def milestones(self, request: AnyRequest) -> Answer:
+            async def render(who: Principal, template: str) -> str:
+                return await door.pages.milestones(who, template, request.query_params.get("state"))
+
+            return await door.show(request, "milestones", render)
+
+        @route("/limits", http_method=READING)
+        async def limits(self, request: AnyRequest) -> Answer:
+            return await door.show(request, "limits", door.pages.limits)
+
+        @route("/jobs", http_method=READING)
+        async def jobs(self, request: AnyRequest) -> Answer:
+            return await door.show(request, "jobs", door.pages.jobs)
+
+    return ListingPages
 
 
 def _signing(door: Door) -> type[Controller]:

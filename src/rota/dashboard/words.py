@@ -3,12 +3,15 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-from rota.domain.fan_out import SegmentCounts
+from rota.domain.dependencies import DependencyRule
+from rota.domain.graph_job import SEVERITIES, Severity
+from rota.domain.limit import LimitState
+from rota.domain.milestone import Milestone
 from rota.domain.policies import Misfire, Overlap, Policies, RetryPolicy
 from rota.domain.run import LogLine, Run
 from rota.domain.schedule import Schedule
@@ -32,6 +35,27 @@ _OVERLAP_WORDS: Mapping[Overlap, str] = {
     "cancel_running": "cancel the old run",
 }
 _MISFIRE_WORDS: Mapping[Misfire, str] = {"fire_once": "fire once", "fire_all": "fire each missed time", "skip": "skip"}
+
+_RULE_WORDS: Mapping[DependencyRule, str] = {
+    "all_succeeded": "runs once all of these have succeeded",
+    "any_succeeded": "runs once one of these has succeeded",
+    "always": "runs once all of these have ended, however they do",
+}
+# The store keeps no order of a summary's parts. What is asked first comes first.
+_SUMMARY_ORDER = (
+    "components",
+    "dependencies",
+    "dropped_dependencies",
+    "findings",
+    "violations",
+    "verdicts",
+    "judged",
+    "added",
+    "removed",
+    "changed",
+)
+
+_SEVERITY_WORDS: Mapping[Severity, str] = {"none": "of no severity"}
 
 SayingKind: TypeAlias = Literal["problem", "reason", "line", "nothing"]
 
@@ -76,32 +100,6 @@ def whole_target_words(target: Target) -> str:
     return command if isinstance(command, str) else " ".join(str(part) for part in command)
 
 
-BAR_WIDTH = 1_000
-
-
-class BarPart(Struct, frozen=True):
-    """A stretch of a bar that is `BAR_WIDTH` long."""
-
-    state: str
-    count: int
-    begin: float
-    width: float
-
-
-def bar_of(counts: SegmentCounts) -> tuple[BarPart, ...]:
-    """Segments by state, one stretch each, what is over first; none where there are no segments."""
-    states = ("succeeded", "failed", "cancelled", "running", "queued")
-    parts: list[BarPart] = []
-    begin = 0.0
-    for state in states:
-        count: int = getattr(counts, state)
-        width = BAR_WIDTH * count / counts.total if counts.total else 0.0
-        if count:
-            parts.append(BarPart(state, count, round(begin, 3), round(width, 3)))
-        begin += width
-    return tuple(parts)
-
-
 def json_words(value: object) -> str:
     text = msgspec.json.encode(value).decode()
     return text if len(text) <= RESULT_LENGTH_MAX else text[: RESULT_LENGTH_MAX - 1] + "…"
@@ -143,6 +141,11 @@ def relative_words(moment: datetime | None, now: datetime) -> str:
 
 def instant_words(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def day_words(moment: datetime) -> str:
+    """Short enough for a column; the year is told by the words beside it."""
+    return f"{moment:%d %b %H:%M} UTC"
 
 
 def run_duration_words(run: Run, now: datetime) -> str:
@@ -195,6 +198,59 @@ def run_saying(run: Run, tail: Sequence[LogLine]) -> Saying:
         return Saying("reason", run.reason)
     spoken = next((words for line in reversed(tail) if (words := line_words(line.text).strip())), "")
     return Saying("line", spoken) if spoken else Saying("nothing", "no output")
+
+
+def rule_words(rule: DependencyRule) -> str:
+    return _RULE_WORDS[rule]
+
+
+def short_id(run_id: str) -> str:
+    """The end of an id: ids of runs that were made together begin alike."""
+    return f"…{run_id[-8:]}"
+
+
+def summary_words(summary: Mapping[str, Any] | None) -> str:
+    """The counts of a result: `3 components · 2 dependencies`, `2 findings (1 high, 1 low)`. What is zero and no
+    one's first question is left out.
+    """
+    known = summary or {}
+    parts: list[str] = []
+    for name in _SUMMARY_ORDER:
+        count: int | None = known.get(f"{name}_count")
+        if count or (count == 0 and not parts):
+            severities: Mapping[str, int] = known.get(f"{name}_by_severity") or {}
+            said = [
+                f"{severities[one]} {_SEVERITY_WORDS.get(one, one)}"
+                for one in reversed(SEVERITIES)
+                if one in severities
+            ]
+            parts.append(_counted(count, name.replace("_", " ")) + (f" ({', '.join(said)})" if said else ""))
+    return " · ".join(parts)
+
+
+def _counted(count: int, noun: str) -> str:
+    if count != 1:
+        return f"{count} {noun}"
+    return f"1 {noun.removesuffix('ies')}y" if noun.endswith("ies") else f"1 {noun.removesuffix('s')}"
+
+
+def milestone_state(milestone: Milestone, now: datetime) -> str:
+    """Its state; of one that waits, whether that is for its time, for the next try, or for the leader."""
+    if milestone.state != "waiting":
+        return milestone.state
+    if milestone.backoff_until is not None and milestone.backoff_until > now:
+        return "backing off"
+    return "waiting" if milestone.due_at > now else "due"
+
+
+def limit_saying(state: LimitState) -> Saying:
+    """Whether runs may begin under a limit, and what they wait for where they may not."""
+    most = state.limit.concurrency_max
+    if state.room:
+        return Saying("line", f"{state.room} more may begin now")
+    if most is not None and state.running_count >= most:
+        return Saying("reason", f"full: others begin when one of the {state.running_count} ends")
+    return Saying("reason", f"used up: {state.limit.rate_per_second:g} begin each second")
 
 
 def _split(seconds: int) -> list[tuple[int, str]]:

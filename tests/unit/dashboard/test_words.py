@@ -190,3 +190,14 @@ def test_of_output_the_last_line_with_something_in_it_is_said() -> None:
 def test_a_large_result_is_cut() -> None:
     assert words.json_words({"a": [1, None]}) == '{"a":[1,null]}'
     assert len(words.json_words("x" * 100_000)) == words.RESULT_LENGTH_MAX
+
+
+def test_a_summary_says_what_is_asked_first_and_leaves_zeros_out() -> None:
+    built = {"dropped_dependencies_count": 1, "dependencies_count": 5, "components_count": 7}
+    assert words.summary_words(built) == "7 components · 5 dependencies · 1 dropped dependency"
+    assert words.summary_words({"findings_count": 0, "findings_by_severity": {}}) == "0 findings"
+    assert (
+        words.summary_words({"verdicts_count": 1, "violations_count": 0, "added_count": 0})
+        == "0 violations · 1 verdict"
+    )
+    assert words.summary_words(None) == ""
