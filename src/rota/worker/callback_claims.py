@@ -17,6 +17,7 @@ from rota.domain.targets import CallbackTarget, HttpTarget, SignedHttpTarget
 from rota.ports.callback_store import CallbackWaits
 from rota.ports.ids import Ids
 from rota.ports.run_store import HeldRun, LostAttempt, RunClaims, SettleResult
+from rota.worker.target_kinds import have_kind
 
 # So long an address is remembered behind the last moment at which it could be answered.
 KEPT_SECONDS = 86_400.0
@@ -45,7 +46,9 @@ class CallbackClaims:
 
     async def claim_batch(self, worker_id: WorkerId, queues: Sequence[str], limit: int) -> tuple[ClaimedRun, ...]:
         runs = await self._claims.claim_batch(worker_id, queues, limit)
-        if self._public_url is None or not any(_calls_back(run) for run in runs):
+        if self._public_url is None or not have_kind(runs, {HttpTarget, SignedHttpTarget}):
+            return runs
+        if not any(_request_of(run) for run in runs):
             return runs
         opened: list[OpenedCallback] = []
         handed = [self._handed(run, opened) for run in runs]
@@ -120,10 +123,6 @@ def _request_of(run: ClaimedRun) -> HttpTarget | None:
     """The request of a run whose target calls back."""
     request = run.target.request if isinstance(run.target, SignedHttpTarget) else run.target
     return request if isinstance(request, HttpTarget) and request.accept_202 == "callback" else None
-
-
-def _calls_back(run: ClaimedRun) -> bool:
-    return _request_of(run) is not None
 
 
 def _was_accepted(settlement: Settlement) -> bool:

@@ -17,6 +17,7 @@ from rota.domain.run import ClaimedRun, LogLine, Settlement
 from rota.domain.targets import PlanTarget, SegmentTarget, Target
 from rota.ports.fan_out_store import FanOutPlans, PlanningAttempt
 from rota.ports.run_store import HeldRun, LostAttempt, RunClaims, SettleResult
+from rota.worker.target_kinds import have_fan_out, have_kind
 
 # More than any worker makes at a time.
 PLANS_REMEMBERED_MAX = 10_000
@@ -32,7 +33,7 @@ class FanOutClaims:
 
     async def claim_batch(self, worker_id: WorkerId, queues: Sequence[str], limit: int) -> tuple[ClaimedRun, ...]:
         runs = await self._claims.claim_batch(worker_id, queues, limit)
-        if not any(_is_ours(run) for run in runs):
+        if not have_kind(runs, {SegmentTarget}) and not have_fan_out(runs):
             return runs
         refs = [(run.tenant_id, _ref(run.target)) for run in runs if isinstance(run.target, SegmentTarget)]
         slices = await self._plans.read_slices(refs) if refs else {}
@@ -104,10 +105,6 @@ class FanOutClaims:
         if launch.outcome == "cancelled":
             return structs.replace(settlement, verb="cancel", outcome="cancelled", reason="cancelled on request")
         return settled_plan(settlement, launch.items_total, launch.segments_count)
-
-
-def _is_ours(run: ClaimedRun) -> bool:
-    return isinstance(run.target, SegmentTarget) or fan_out_of(run.target) is not None
 
 
 def _ref(target: SegmentTarget) -> SegmentRef:

@@ -23,6 +23,7 @@ from rota.domain.run import ClaimedRun, LogLine, RunError, Settlement
 from rota.domain.targets import TaskTarget
 from rota.ports.job_store import JobWork
 from rota.ports.run_store import HeldRun, LostAttempt, RunClaims, SettleResult
+from rota.worker.target_kinds import have_task
 
 # Of attempts that were never settled here, the oldest are forgotten: their leases have ended long since.
 ATTEMPTS_REMEMBERED_MAX = 10_000
@@ -47,9 +48,9 @@ class JobClaims:
 
     async def claim_batch(self, worker_id: WorkerId, queues: Sequence[str], limit: int) -> tuple[ClaimedRun, ...]:
         runs = await self._claims.claim_batch(worker_id, queues, limit)
-        claims = {run.run_id: claim for run in runs if (claim := _job_claim(run)) is not None}
-        if not claims:
+        if not have_task(runs, TASKS):
             return runs
+        claims = {run.run_id: claim for run in runs if (claim := _job_claim(run)) is not None}
         inputs = await self._work.begin([*claims.values()])
         for run_id in inputs:
             self._remember(claims[run_id])

@@ -15,6 +15,7 @@ from rota.domain.run import ClaimedRun, LogLine, Settlement
 from rota.domain.targets import HttpTarget, SignedHttpTarget
 from rota.ports.run_store import HeldRun, LostAttempt, RunClaims, SettleResult
 from rota.ports.signing_store import SecretName, SigningKeys
+from rota.worker.target_kinds import have_kind
 
 
 class SigningClaims:
@@ -26,6 +27,8 @@ class SigningClaims:
 
     async def claim_batch(self, worker_id: WorkerId, queues: Sequence[str], limit: int) -> tuple[ClaimedRun, ...]:
         runs = await self._claims.claim_batch(worker_id, queues, limit)
+        if not have_kind(runs, {HttpTarget}):
+            return runs
         names = {name for run in runs if (name := _secret_name(run)) is not None}
         if not names:
             return runs

@@ -7,7 +7,7 @@ it. Only `connections` opens anything.
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast, overload
 
 import asyncpg
 
@@ -21,7 +21,10 @@ Listener = Callable[["Connection", int, str, str], None]
 class Row(Protocol):
     """One row; columns by name or by position."""
 
+    @overload
     def __getitem__(self, key: str | int, /) -> ColumnValue: ...
+    @overload
+    def __getitem__(self, key: slice, /) -> tuple[ColumnValue, ...]: ...
     def __iter__(self) -> Iterator[ColumnValue]: ...
     def get(self, key: str, default: ColumnValue = None, /) -> ColumnValue: ...
     def keys(self) -> Iterable[str]: ...

@@ -10,7 +10,7 @@ for what stands behind them. In the same way what is not due yet sleeps, until t
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from operator import itemgetter
 
 from msgspec import Raw
 
@@ -69,7 +69,7 @@ class PostgresRunClaims:
             while await self._look(claiming):
                 pass
         except (Stale, Unavailable):
-            if not claiming.claimed:
+            if not claiming.claimed_count:
                 raise
         return claiming.result()
 
@@ -146,9 +146,9 @@ class PostgresRunClaims:
 
     async def _look(self, claiming: "_Claiming") -> bool:
         """Claims what one look finds, and tells whether another one may find more."""
-        had = len(claiming.claimed)
+        had = claiming.claimed_count
         has_more = await (self._look_plainly if len(claiming.queues) == 1 else self._look_mixed)(claiming)
-        return has_more and claiming.wanted > 0 and (len(claiming.claimed) > had or claiming.may_go_on())
+        return has_more and claiming.wanted > 0 and (claiming.claimed_count > had or claiming.may_go_on())
 
     async def _look_plainly(self, claiming: "_Claiming") -> bool:
         looks, limit = claiming.looks, claiming.wanted
@@ -158,14 +158,13 @@ class PostgresRunClaims:
         if not rows:
             raise _lease_ended(claiming.worker_id)
         head, found = rows[0], rows[1:]
-        claiming.add(
-            [_Claimed(_place_of(row), plain_claim_of_row(row, head["claimed_at"], claiming.queues[0])) for row in found]
-        )
+        claimed_at, queue = head["claimed_at"], claiming.queues[0]
+        runs = [plain_claim_of_row(row, claimed_at, queue) for row in found]
+        claiming.add(found, runs)
         claiming.note_woken(head["found_count"], head["woken_count"])
         if 0 < head["woken_count"] < WOKEN_PER_LOOK_MAX:
             return True
         seen = _lanes_seen(head)
-        last: dict[Lane, Floor] = {(row["priority"], row["tenant_id"]): (row["due_at"], row["run_id"]) for row in found}
         counts = (
             head["entries_count"],
             seen,
@@ -173,9 +172,9 @@ class PostgresRunClaims:
             head["woken_count"],
             bool(head["met_serial"] or head["met_limit"]),
         )
-        has_more = looks.note(Look(head["claimed_at"], head["is_full"], limit, *counts, last))
+        has_more = looks.note(Look(head["claimed_at"], head["is_full"], limit, *counts, _last_places(found, seen)))
         if head["met_serial"] or head["met_limit"]:
-            looks.share.charge(_counts_of(claiming.claimed[-len(found) :] if found else ()))
+            looks.share.charge(_counts_of(runs))
         if head["met_limit"] and found:
             has_more = True
         if head["met_serial"]:
@@ -209,12 +208,12 @@ class PostgresRunClaims:
             looks.share.weigh(row["tenant_id"], row["weight"])
         lanes = _mixed_lanes(found, looks, limit)
         has_more = bool(head["woken_count"]) or any(len(row["queues"]) >= row["quota"] for row in found)
-        had = len(claiming.claimed)
+        had = claiming.claimed_count
         if lanes:
             has_more |= await self._claim_lanes(claiming, lanes)
         visited = [(row["priority"], row["tenant_id"]) for row in rows[1:]]
         is_cut = head["found_count"] >= FOUND_PER_LOOK_MAX
-        is_partial = looks.note_walk(visited, is_cut=is_cut, is_filled=len(claiming.claimed) - had >= limit)
+        is_partial = looks.note_walk(visited, is_cut=is_cut, is_filled=claiming.claimed_count - had >= limit)
         early = [(row["priority"], row["tenant_id"]) for row in rows[1:] if row["is_early"]]
         if early:
             await self._doze(claiming.queues, early)
@@ -243,9 +242,10 @@ class PostgresRunClaims:
         )
         if not rows:
             raise _lease_ended(claiming.worker_id)
-        found = [_Claimed(_place_of(row), claimed_of_row(row)) for row in rows if row["run_id"] is not None]
-        claiming.add(found)
-        claiming.looks.share.charge(_counts_of(found))
+        found = [row for row in rows if row["run_id"] is not None]
+        runs = [claimed_of_row(row) for row in found]
+        claiming.add(found, runs)
+        claiming.looks.share.charge(_counts_of(runs))
         if rows[0]["unopened"]:
             await self._statements.fetch("opening turns", _OPEN_MISSING, rows[0]["unopened"], rows[0]["unopened_of"])
         claiming.note_turns(len(found), rows[0]["parked_count"])
@@ -293,13 +293,6 @@ class PostgresRunClaims:
         return {row["n"] for row in rows if row["n"] is not None}, startable
 
 
-class _Claimed(NamedTuple):
-    """A claimed run, ordered by its place in the queue: the first element is never the same for two."""
-
-    place: tuple[int, datetime, str]
-    run: ClaimedRun
-
-
 class _Claiming:
     """One claim under way: what it has, what it wants, and whether a further look has a purpose."""
 
@@ -307,20 +300,21 @@ class _Claiming:
         self.worker_id = worker_id
         self.queues = queues
         self.looks = looks
-        self.claimed: list[_Claimed] = []
+        self.claimed_count = 0
         self.is_further = False
         self._limit = limit
-        self._looks_count = 0
+        self._found: list[tuple[Sequence[Row], Sequence[ClaimedRun]]] = []
         self._fruitless_count = 0
         self._has_moved_on = False
 
     @property
     def wanted(self) -> int:
-        return self._limit - len(self.claimed)
+        return self._limit - self.claimed_count
 
-    def add(self, found: Sequence["_Claimed"]) -> None:
-        self._looks_count += 1
-        self.claimed += found
+    def add(self, rows: Sequence[Row], runs: Sequence[ClaimedRun]) -> None:
+        """What one look claimed, in the order of the queue."""
+        self._found.append((rows, runs))
+        self.claimed_count += len(runs)
 
     def note_woken(self, found_count: int, woken_count: int) -> None:
         """What was woken, and lanes that were left for the next look, are to be looked at."""
@@ -332,12 +326,13 @@ class _Claiming:
 
     def may_go_on(self) -> bool:
         has_purpose = self._has_moved_on or self._fruitless_count < FRUITLESS_LOOKS_MAX
-        return has_purpose and self._looks_count < LOOKS_PER_CLAIM_MAX
+        return has_purpose and len(self._found) < LOOKS_PER_CLAIM_MAX
 
     def result(self) -> tuple[ClaimedRun, ...]:
-        if self._looks_count > 1:
-            self.claimed.sort()
-        return tuple([each.run for each in self.claimed])
+        if len(self._found) == 1:
+            return tuple(self._found[0][1])
+        placed = [(_place_of(row), run) for rows, runs in self._found for row, run in zip(rows, runs, strict=True)]
+        return tuple([run for _, run in sorted(placed, key=itemgetter(0))])
 
 
 class _Startable:
@@ -363,11 +358,19 @@ class _Startable:
 
 
 def _place_of(row: Row) -> tuple[int, datetime, str]:
+    """Its place in the queue."""
     return -(row["priority"] or 0), row["due_at"], row["run_id"]
 
 
-def _counts_of(found: Sequence["_Claimed"]) -> list[tuple[TenantId, int]]:
-    return list(Counter([each.run.tenant_id for each in found]).items())
+def _last_places(found: Sequence[Row], seen: Sequence[LaneSeen]) -> dict[Lane, Floor]:
+    """Where each lane was left that something was claimed from."""
+    if len(seen) == 1:
+        return {seen[0].lane: (found[-1]["due_at"], found[-1]["run_id"])} if found else {}
+    return {(row["priority"], row["tenant_id"]): (row["due_at"], row["run_id"]) for row in found}
+
+
+def _counts_of(runs: Sequence[ClaimedRun]) -> list[tuple[TenantId, int]]:
+    return list(Counter([run.tenant_id for run in runs]).items())
 
 
 def _lanes_seen(head: Row) -> list[LaneSeen]:

@@ -124,7 +124,7 @@ def claimed_of_row(row: Row) -> ClaimedRun:
 
 def plain_claim_of_row(row: Row, claimed_at: datetime, queue: str) -> ClaimedRun:
     """A row of `live_runs/claim_plain_batch` behind its first one, by position."""
-    _, run_id, tenant_id, token, attempt_no, losses_count, schedule_id, fire_at, target, policy, *_ = row
+    run_id, tenant_id, token, attempt_no, losses_count, schedule_id, fire_at, target, policy = row[1:10]
     return ClaimedRun(
         run_id,
         tenant_id,
