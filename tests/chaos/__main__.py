@@ -24,11 +24,11 @@ from rota.client.http import ApiClient
 from tests.chaos.callers import Callers
 from tests.chaos.checker import FULL_SECONDS, bars_of, check, figures_of
 from tests.chaos.database import ChaosDatabase
-from tests.chaos.facts import NARROW_TENANT, Facts
+from tests.chaos.facts import NARROW_TENANT, Facts, PlannedLimit
 from tests.chaos.faults import FaultInjector
 from tests.chaos.fleet import Fleet
 from tests.chaos.outage_checks import caught_up_seconds
-from tests.chaos.plan import LIMIT_MAX, ChaosPlan, make_plan, milestone_body, schedule_bodies
+from tests.chaos.plan import LIMITS, ChaosPlan, make_plan, milestone_body, schedule_bodies
 from tests.chaos.sources import BREAKAGES, copy_sources
 from tests.chaos.violation import Violation
 from tests.chaos.witnesses import read_facts, read_lags
@@ -119,7 +119,9 @@ async def _storm(options: ChaosOptions, root: Path, database: ChaosDatabase, fle
     token = await database.issue_token("default", "platform_admin")
     with ApiClient(ApiContext(url, token, "default")) as client:
         client.call("POST", "/tenants", body={"id": NARROW_TENANT, "name": NARROW_TENANT})
-        client.call("PUT", f"/limits/tenants/{NARROW_TENANT}", body={"concurrency_max": LIMIT_MAX})
+        for limit in LIMITS:
+            kind = "tenants" if limit.name == NARROW_TENANT else "queues"
+            client.call("PUT", f"/limits/{kind}/{limit.name}", body=_limit_body(limit))
         client.call("POST", "/schedules/bulk", body=[*schedule_bodies(plan, "default"), milestone_body("SOON")])
     narrow = ApiContext(url, await database.issue_token(NARROW_TENANT, "admin"), NARROW_TENANT)
     with ApiClient(narrow) as client:
@@ -142,6 +144,12 @@ async def _storm(options: ChaosOptions, root: Path, database: ChaosDatabase, fle
     await session.close()
     (root / "facts.json").write_bytes(msgspec.json.encode(facts))
     return (*check(facts), *(Violation("harness", "", problem) for problem in unruly))
+
+
+def _limit_body(limit: PlannedLimit) -> dict[str, float]:
+    if limit.rate is None:
+        return {"concurrency_max": limit.concurrency_max or 0}
+    return {"rate_per_second": limit.rate, "burst": limit.burst}
 
 
 async def _converge(database: ChaosDatabase) -> list[str]:

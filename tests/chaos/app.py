@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from rota import App, Context
+from rota import App, Context, NonRetryable
 from rota.adapters.system_clock import SystemClock
 from rota.domain.milestone import MilestoneOrder
 from tests.chaos.facts import EffectFact
@@ -61,6 +61,17 @@ async def work_where_few_may(ctx: Context, trigger: str) -> dict[str, int]:
     temper, started_us = _temper(ctx), _now_us()
     await ctx.sleep(0.2 + 10 * min(temper.seconds, 0.04))
     return _finish(ctx, trigger, temper, started_us)
+
+
+@app.task(name="chaos.node")
+async def work_at_a_node(ctx: Context, trigger: str, *, fails: bool) -> dict[str, int]:
+    """Where it is to fail, it fails for good when its work is done."""
+    temper, started_us = _temper(ctx), _now_us()
+    await ctx.sleep(temper.seconds)
+    done = _finish(ctx, trigger, temper, started_us)
+    if fails:
+        raise NonRetryable("fails for good, as planned")
+    return done
 
 
 @app.task(name="chaos.items")

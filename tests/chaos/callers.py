@@ -1,4 +1,5 @@
-"""Who calls the API while all else happens: tells evidence, saves a schedule late, ticks where the leader does, too.
+"""Who calls the API while all else happens: tells evidence, saves a schedule late, ticks where the leader does, too,
+and asks for graphs of runs.
 
 What it asks for is asked until it is answered: with a server that is gone, or a database that is away, that takes a
 while. A refusal is a complaint.
@@ -12,6 +13,7 @@ import httpx
 
 from rota.adapters.system_clock import SystemClock
 from tests.chaos.fleet import Fleet
+from tests.chaos.graphs import graph_body
 from tests.chaos.plan import AGES_SECONDS, EVIDENCE, ChaosPlan, Subject, instant, milestone_body
 from tests.support.waiting import loop_sleep
 
@@ -41,6 +43,7 @@ class Callers:
         """Each at its time; returns when all evidence is recorded and all ticks are answered."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._save_late())
+            group.create_task(self._enqueue_graphs())
             for subject in self._plan.subjects:
                 group.create_task(self._tell(subject))
                 for name in AGES_SECONDS:
@@ -56,6 +59,12 @@ class Callers:
         body, span_us = milestone_body("LATER"), self._plan.end_us - self._plan.start_us
         await _sleep_until(self._plan.start_us + round(SAVED_LATE_SHARE * span_us))
         await self._insist("POST", "/schedules", body)
+
+    async def _enqueue_graphs(self) -> None:
+        """One after another: each may wait for what the one before has."""
+        for graph in self._plan.graphs:
+            await _sleep_until(graph.at_us)
+            await self._insist("POST", "/runs", graph_body(graph))
 
     async def _tell(self, subject: Subject) -> None:
         await _sleep_until(subject.told_us)
@@ -74,7 +83,7 @@ class Callers:
         else:
             self.complaints.append(f"a tick of {subject.name} was answered {answer.status_code}: {answer.text}")
 
-    async def _insist(self, method: str, path: str, body: dict[str, Any]) -> None:
+    async def _insist(self, method: str, path: str, body: Any) -> None:
         """What was done although its answer was lost says 200 the next time, or that there is one of that name."""
         asked = 0
         while True:
@@ -89,7 +98,7 @@ class Callers:
                 return
             await loop_sleep(PAUSE_SECONDS)
 
-    async def _call(self, method: str, path: str, body: dict[str, Any]) -> httpx.Response | None:
+    async def _call(self, method: str, path: str, body: Any) -> httpx.Response | None:
         """By the servers in turn, wherever they are by now; None where none answered."""
         self._calls += 1
         server = self._fleet.servers[self._calls % len(self._fleet.servers)]

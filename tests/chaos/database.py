@@ -1,7 +1,9 @@
 """The database of a chaos run: a real server with fsync on, in a process group of its own, and a journal in it.
 
 The journal is kept by triggers that commit with what they witness: each change of a trigger's progress, of who holds
-the leader's lease, and of who holds a run of the tenant that has a limit. Rota knows nothing of it.
+the leader's lease, and of who holds a run that has a limit. Rota knows nothing of it.
+
+A turn is noted before its row changes, so that its time lies between the look at the limit and what is taken from it.
 """
 
 import asyncio
@@ -31,16 +33,19 @@ CREATE TABLE chaos.advances (
     seq bigserial PRIMARY KEY, trigger_id uuid NOT NULL, before timestamptz, after timestamptz);
 CREATE TABLE chaos.terms (seq bigserial PRIMARY KEY, epoch bigint NOT NULL, holder text NOT NULL);
 CREATE TABLE chaos.turns (
-    seq bigserial PRIMARY KEY, run_id uuid NOT NULL, token bigint NOT NULL, begins boolean NOT NULL);
+    seq bigserial PRIMARY KEY, run_id uuid NOT NULL, token bigint NOT NULL, begins boolean NOT NULL,
+    of_limit text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp());
 CREATE FUNCTION chaos.note_turn() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+    DECLARE
+        name text := CASE OLD.tenant_id WHEN 'narrow' THEN 'narrow' ELSE OLD.queue END;
     BEGIN
         IF OLD.worker_id IS NOT NULL THEN
-            INSERT INTO chaos.turns (run_id, token, begins) VALUES (OLD.run_id, OLD.attempt_token, false);
+            INSERT INTO chaos.turns VALUES (DEFAULT, OLD.run_id, OLD.attempt_token, false, name);
         END IF;
         IF TG_OP = 'UPDATE' AND NEW.worker_id IS NOT NULL THEN
-            INSERT INTO chaos.turns (run_id, token, begins) VALUES (NEW.run_id, NEW.attempt_token, true);
+            INSERT INTO chaos.turns VALUES (DEFAULT, NEW.run_id, NEW.attempt_token, true, name);
         END IF;
-        RETURN NULL;
+        RETURN CASE TG_OP WHEN 'UPDATE' THEN NEW ELSE OLD END;
     END $$;
 CREATE FUNCTION chaos.note_advance() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
     BEGIN
@@ -56,10 +61,12 @@ CREATE FUNCTION chaos.note_term() RETURNS trigger LANGUAGE plpgsql SECURITY DEFI
     END $$;
 LOCK TABLE scheduler.leases IN SHARE ROW EXCLUSIVE MODE;
 INSERT INTO chaos.terms (epoch, holder) SELECT epoch, holder FROM scheduler.leases;
-CREATE TRIGGER note_turn AFTER UPDATE ON scheduler.live_runs FOR EACH ROW
-    WHEN (NEW.tenant_id = 'narrow' AND OLD.worker_id IS DISTINCT FROM NEW.worker_id) EXECUTE FUNCTION chaos.note_turn();
-CREATE TRIGGER note_last_turn AFTER DELETE ON scheduler.live_runs FOR EACH ROW
-    WHEN (OLD.tenant_id = 'narrow') EXECUTE FUNCTION chaos.note_turn();
+CREATE TRIGGER note_turn BEFORE UPDATE ON scheduler.live_runs FOR EACH ROW
+    WHEN (OLD.worker_id IS DISTINCT FROM NEW.worker_id
+          AND (NEW.tenant_id = 'narrow' OR NEW.queue IN ('few', 'metered')))
+    EXECUTE FUNCTION chaos.note_turn();
+CREATE TRIGGER note_last_turn BEFORE DELETE ON scheduler.live_runs FOR EACH ROW
+    WHEN (OLD.tenant_id = 'narrow' OR OLD.queue IN ('few', 'metered')) EXECUTE FUNCTION chaos.note_turn();
 CREATE TRIGGER note_advance AFTER UPDATE ON scheduler.triggers FOR EACH ROW EXECUTE FUNCTION chaos.note_advance();
 CREATE TRIGGER note_term AFTER INSERT OR UPDATE ON scheduler.leases FOR EACH ROW EXECUTE FUNCTION chaos.note_term();
 """

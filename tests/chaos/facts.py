@@ -10,15 +10,17 @@ from msgspec import Struct
 
 SEGMENT_SIZE = 10
 NARROW_TENANT = "narrow"
+FEW_QUEUE, METERED_QUEUE = "few", "metered"
 
-Origin: TypeAlias = Literal["interval", "fan-out", "segment", "milestone"]
+Origin: TypeAlias = Literal["interval", "fan-out", "segment", "milestone", "node"]
+Rule: TypeAlias = Literal["all_succeeded", "any_succeeded", "always"]
 
 
 class PlannedTrigger(Struct, frozen=True):
     """What one schedule was asked to do: fire at `start_us + n × every_us`, up to and including `end_us`.
 
     With `items`, each firing is spread over the numbers below it, so many of them to a segment as `SEGMENT_SIZE`.
-    The runs of `NARROW_TENANT` are limited.
+    The runs of `NARROW_TENANT`, and those of any queue but the default one, are limited.
     """
 
     name: str
@@ -27,6 +29,32 @@ class PlannedTrigger(Struct, frozen=True):
     end_us: int
     items: int = 0
     tenant: str = "default"
+    queue: str = "default"
+
+    @property
+    def limit(self) -> str | None:
+        """The name of the limit that its runs have."""
+        if self.tenant == NARROW_TENANT:
+            return NARROW_TENANT
+        return None if self.queue == "default" else self.queue
+
+
+class PlannedLimit(Struct, frozen=True):
+    """How many of its runs may be at work at once, or begin: `burst` at any moment and `rate` more in each second."""
+
+    name: str
+    concurrency_max: int | None = None
+    rate: float | None = None
+    burst: int = 0
+
+
+class PlannedNode(Struct, frozen=True):
+    """A run that is to wait for others, which are planned before it. It fails for good where it is to."""
+
+    name: str
+    upstreams: tuple[str, ...]
+    rule: Rule
+    fails: bool
 
 
 class PlannedMilestone(Struct, frozen=True):
@@ -47,7 +75,7 @@ class RunFact(Struct, frozen=True):
 
     Of a milestone's run, `trigger` is the milestone's label, `fire_at_us` when it is due, `order_no` which attempt at
     the milestone it is, and `created_by` who began that. Of a segment's run, `trigger` is that of its parent, whose run
-    is `parent_id`, and `order_no` is the segment's number.
+    is `parent_id`, and `order_no` is the segment's number. Of a node's run, `trigger` is the node's name.
     """
 
     id: str
@@ -154,11 +182,13 @@ class SegmentFact(Struct, frozen=True):
 
 
 class TurnFact(Struct, frozen=True):
-    """A run of the tenant that has a limit was claimed (`begins`), or ended, given back or taken back."""
+    """A run that has a limit was claimed (`begins`), or ended, given back or taken back."""
 
     run_id: str
     token: int
     begins: bool
+    limit: str
+    at_us: int
 
 
 class MilestoneFact(Struct, frozen=True):
@@ -210,7 +240,8 @@ class Facts(Struct, frozen=True):
     markers: tuple[MarkerFact, ...] = ()
     fan_outs: tuple[FanOutFact, ...] = ()
     segments: tuple[SegmentFact, ...] = ()
-    limit_max: int = 0
+    limits: tuple[PlannedLimit, ...] = ()
     turns: tuple[TurnFact, ...] = ()
+    nodes_planned: tuple[PlannedNode, ...] = ()
     outage_seconds: float = 0.0
     outages: tuple[OutageFact, ...] = ()

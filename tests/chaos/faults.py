@@ -58,7 +58,7 @@ class FaultInjector:
             print(f"{told}: {victim.process_name} ({fault.seconds} s)", flush=True)
             await self._hit(verb, victim, [victim.pid], fault)
         else:
-            victim = _pick(self._fleet.workers, fault.share)
+            victim = _pick(self._fleet.by_slots, fault.share)
             print(f"{told}: {victim.process_name} ({fault.seconds} s)", flush=True)
             await self._hit_worker(verb, noun, victim, fault)
 

@@ -1,4 +1,4 @@
-"""The processes of a chaos run: two servers and two workers, each started again whenever it is gone.
+"""The processes of a chaos run: two servers and three workers, each started again whenever it is gone.
 
 A process is started by its command line, as a user would. One that ends of its own accord is noted: nobody asked it to.
 """
@@ -15,13 +15,19 @@ import httpx
 import psutil
 
 from tests.chaos.database import pid_of_holder
+from tests.chaos.facts import FEW_QUEUE, METERED_QUEUE
 from tests.chaos.links import Link
 from tests.support.waiting import loop_sleep, wait_until
 
 POLL_SECONDS = 0.05
 READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 40.0
-SLOTS = 64
+# The first worker claims as most do, from one queue; of those with limits two workers claim at the same time.
+QUEUES = {
+    "worker-1": (64, ("default",)),
+    "worker-2": (64, ("default", FEW_QUEUE, METERED_QUEUE)),
+    "worker-3": (16, (FEW_QUEUE, METERED_QUEUE)),
+}
 _READY = re.compile(rb'"url":"(http[^"]+)","event":"ready"')
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -123,15 +129,20 @@ class Fleet:
         self.servers = [
             Member(f"server-{place}", ["server", "--port", "0"], environment, self._log_dir) for place in (1, 2)
         ]
-        arguments = ["worker", "start", "--app", "tests.chaos.app:app", "--slots", str(SLOTS)]
-        self.links = {f"worker-{place}": Link(database_url) for place in (1, 2)}
-        self.workers = [Member(name, arguments, dict(environment), self._log_dir) for name in self.links]
+        self.links = {name: Link(database_url) for name in QUEUES}
+        self.workers = [Member(name, _arguments(name), dict(environment), self._log_dir) for name in QUEUES]
         self.crashes: list[str] = []
 
     def name_of(self, holder: str) -> str:
         """Which process a lease's holder was."""
         pid = pid_of_holder(holder)
         return next((member.names[pid] for member in self.members if pid in member.names), holder)
+
+    @property
+    def by_slots(self) -> list[Member]:
+        """The workers, those with many slots as often as they count for more."""
+        least = min(slots for slots, _ in QUEUES.values())
+        return [member for member in self.workers for _ in range(QUEUES[member.name][0] // least)]
 
     @property
     def members(self) -> list[Member]:
@@ -183,6 +194,12 @@ class Fleet:
                 member.away_seconds = 1.0
             await loop_sleep(member.away_seconds)
             member.start()
+
+
+def _arguments(worker: str) -> list[str]:
+    slots, queues = QUEUES[worker]
+    told = [word for queue in queues for word in ("--queue", queue)]
+    return ["worker", "start", "--app", "tests.chaos.app:app", "--slots", str(slots), *told]
 
 
 async def _ended(member: Member) -> str | None:

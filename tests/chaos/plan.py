@@ -7,7 +7,17 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct, structs
 
-from tests.chaos.facts import NARROW_TENANT, SEGMENT_SIZE, PlannedMilestone, PlannedTrigger
+from tests.chaos.facts import (
+    FEW_QUEUE,
+    METERED_QUEUE,
+    NARROW_TENANT,
+    SEGMENT_SIZE,
+    PlannedLimit,
+    PlannedMilestone,
+    PlannedNode,
+    PlannedTrigger,
+)
+from tests.chaos.graphs import PlannedGraph, plan_graphs
 from tests.chaos.milestone_checks import RETRY_SECONDS
 
 FIRES_PER_SECOND = 200
@@ -24,8 +34,14 @@ OUTAGE_MARGIN_SECONDS = 4.0
 OUTAGE_KILLS_SECONDS_MIN = 20.0
 
 # Of a handler of 0.4 s there are five a second at most, so that the limit is met time and again, and always caught up.
-LIMIT_MAX = 2
+LIMITS = (
+    PlannedLimit(NARROW_TENANT, concurrency_max=2),
+    PlannedLimit(FEW_QUEUE, concurrency_max=3),
+    PlannedLimit(METERED_QUEUE, rate=10.0, burst=10),
+)
 NARROW_PER_SECOND = 2.0
+# Schedules of a queue that all fire at the same moments: more than its limit lets begin.
+TOGETHER = {FEW_QUEUE: (6, 3_000_000), METERED_QUEUE: (15, 5_000_000)}
 
 FAN_OUTS_PER_SECOND = 0.8
 ITEMS = (25, 60)
@@ -129,6 +145,7 @@ class ChaosPlan(Struct, frozen=True):
     triggers: tuple[PlannedTrigger, ...]
     faults: tuple[Fault, ...]
     subjects: tuple[Subject, ...]
+    graphs: tuple[PlannedGraph, ...]
 
     @property
     def end_us(self) -> int:
@@ -142,6 +159,10 @@ class ChaosPlan(Struct, frozen=True):
             for name in AGES_SECONDS
         )
 
+    @property
+    def nodes(self) -> tuple[PlannedNode, ...]:
+        return tuple(node for graph in self.graphs for node in graph.nodes)
+
 
 def make_plan(seed: int, seconds: int, start_us: int, outage_seconds: int = 0) -> ChaosPlan:
     """`FIRES_PER_SECOND` from `start_us` on, and a fault every `FAULT_SPACING_SECONDS`, for so many seconds.
@@ -154,10 +175,12 @@ def make_plan(seed: int, seconds: int, start_us: int, outage_seconds: int = 0) -
         *_triggers(dice, start_us, end_us),
         *_fan_outs(dice, start_us, end_us),
         *_narrow(dice, start_us, end_us),
+        *_together(dice, start_us, end_us),
     )
     faults = tuple(_with_outage(dice, tuple(_faults(dice, seconds)), seconds, outage_seconds))
     subjects = tuple(_subjects(dice, start_us, end_us))
-    return ChaosPlan(seed, seconds, outage_seconds, start_us, triggers, faults, subjects)
+    graphs = tuple(plan_graphs(dice, start_us, end_us))
+    return ChaosPlan(seed, seconds, outage_seconds, start_us, triggers, faults, subjects, graphs)
 
 
 def _triggers(dice: random.Random, start_us: int, end_us: int) -> Iterator[PlannedTrigger]:
@@ -210,6 +233,13 @@ def _narrow(dice: random.Random, start_us: int, end_us: int) -> Iterator[Planned
         name = f"chaos-narrow-{int(rate * 1000):06d}"
         yield PlannedTrigger(name, first_us, every_us, end_us, tenant=NARROW_TENANT)
         rate += 1e6 / every_us
+
+
+def _together(dice: random.Random, start_us: int, end_us: int) -> Iterator[PlannedTrigger]:
+    for queue, (count, every_us) in TOGETHER.items():
+        first_us = start_us + dice.randrange(0, every_us, 1000)
+        for no in range(count):
+            yield PlannedTrigger(f"chaos-{queue}-{no:02d}", first_us, every_us, end_us, queue=queue)
 
 
 def _with_outage(dice: random.Random, faults: tuple[Fault, ...], seconds: int, outage_seconds: int) -> Iterator[Fault]:
@@ -279,6 +309,7 @@ def _body(trigger: PlannedTrigger, place: int) -> dict[str, Any]:
         ],
         "target": _target(trigger, place),
         "policies": {
+            "queue": trigger.queue,
             "overlap": "allow",
             "misfire": "fire_all",
             "misfire_grace_seconds": 1,
@@ -290,7 +321,7 @@ def _body(trigger: PlannedTrigger, place: int) -> dict[str, Any]:
 
 
 def _target(trigger: PlannedTrigger, place: int) -> dict[str, Any]:
-    if trigger.tenant == NARROW_TENANT:
+    if trigger.limit is not None:
         return {"kind": "task", "task": "chaos.narrow", "args": {"trigger": trigger.name}}
     if not trigger.items:
         task = "chaos.thread" if place % 4 == 0 else "chaos.loop"

@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 QUERIES = "rota/storage/postgres/queries"
+MIGRATIONS = "rota/storage/postgres/migrations"
 
 
 class Breakage(Struct, frozen=True):
@@ -88,6 +89,56 @@ BREAKAGES: dict[str, tuple[Breakage, ...]] = {
             "rota/worker/warden.py",
             "def kill_all(self) -> None:\n        for group in self._groups:",
             "def kill_all(self) -> None:\n        return\n        for group in self._groups:",
+        ),
+    ),
+    # The back-off of a milestone holds up nobody.
+    "hasty-milestones": (
+        Breakage(
+            "rota/core/milestones.py",
+            "until > look.now and not whatever_the_backoff\n",
+            "until > look.now and not (whatever_the_backoff or look)\n",
+        ),
+    ),
+    # A segment is handed all of its items but the last.
+    "short-segments": (
+        Breakage(
+            f"{QUERIES}/impact/read_slices.sql",
+            "AND i.item BETWEEN c.first_item AND c.last_item",
+            "AND i.item >= c.first_item AND i.item < c.last_item",
+        ),
+    ),
+    # Claims look at what has room without holding the limit.
+    "unlocked-limits": (
+        Breakage(f"{QUERIES}/live_runs/claim_batch.sql", "$6::text[], true) AS r", "$6::text[], false) AS r"),
+        Breakage(
+            f"{QUERIES}/live_runs/claim_plain_batch.sql", "FROM offered o), true) AS r", "FROM offered o), false) AS r"
+        ),
+    ),
+    # What begins takes half of what it should from its queue's rate.
+    "cheap-rates": (
+        Breakage(
+            f"{QUERIES}/live_runs/claim_batch.sql",
+            "spend_tokens(g.queue, g.begun)",
+            "spend_tokens(g.queue, g.begun / 2)",
+        ),
+        Breakage(
+            f"{QUERIES}/live_runs/claim_plain_batch.sql", "spend_tokens($2, c.begun)", "spend_tokens($2, c.begun / 2)"
+        ),
+    ),
+    # A run that waits for several others is let go when the first of them has ended.
+    "impatient-dependents": (
+        Breakage(
+            f"{MIGRATIONS}/0027_expand_dependencies.sql",
+            "WHEN bool_or(d.upstream_state IS NULL) THEN 'wait'",
+            "WHEN bool_and(d.upstream_state IS NULL) THEN 'wait'",
+        ),
+    ),
+    # Of those who must act when a run has ended, one in fifty is never told.
+    "forgets-ends": (
+        Breakage(
+            f"{MIGRATIONS}/0015_expand_followed_runs.sql",
+            "         WHERE r.tenant_id = OLD.tenant_id\n           AND r.id = OLD.run_id;",
+            "         WHERE r.tenant_id = OLD.tenant_id\n           AND random() > 0.02 AND r.id = OLD.run_id;",
         ),
     ),
 }

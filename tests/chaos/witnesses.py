@@ -23,13 +23,14 @@ from tests.chaos.facts import (
     WorkerLossFact,
 )
 from tests.chaos.faults import FaultInjector
-from tests.chaos.plan import LIMIT_MAX, ChaosPlan
+from tests.chaos.plan import LIMITS, ChaosPlan
 
-# A milestone's run and a segment's are told in their targets of what they are.
+# The run of a milestone, of a segment or of a node is told in its target of what it is.
 _RUNS = """
 SELECT r.id::text AS id, r.state, o.origin, r.created_by,
        CASE o.origin WHEN 'milestone' THEN concat(m.told ->> 'name', '/', m.told ->> 'subject')
-                     WHEN 'segment' THEN p.name ELSE s.name END AS trigger,
+                     WHEN 'segment' THEN p.name
+                     WHEN 'node' THEN r.target #>> '{args,trigger}' ELSE s.name END AS trigger,
        CASE o.origin WHEN 'milestone' THEN (m.told ->> 'due_at')::timestamptz ELSE r.fire_at END AS fire_at,
        coalesce((m.told ->> 'attempt')::integer, (r.target ->> 'segment_no')::integer, 0) AS order_no,
        coalesce(p.id::text, '') AS parent_id,
@@ -46,10 +47,11 @@ SELECT r.id::text AS id, r.state, o.origin, r.created_by,
  CROSS JOIN LATERAL (
        SELECT CASE WHEN m.told IS NOT NULL THEN 'milestone'
                    WHEN r.target ->> 'kind' = 'segment' THEN 'segment'
+                   WHEN r.target ->> 'task' = 'chaos.node' THEN 'node'
                    WHEN r.target -> 'fan_out' IS NOT NULL THEN 'fan-out'
                    ELSE 'interval' END AS origin) AS o
 """
-_TURNS = "SELECT run_id::text, token, begins FROM chaos.turns ORDER BY seq"
+_TURNS = "SELECT run_id::text, token, begins, of_limit, at FROM chaos.turns ORDER BY seq"
 _FAN_OUTS = """
 SELECT i.run_id::text, i.items_total, i.segments_count, (r.result ->> 'items_total')::integer,
        (r.result ->> 'segments_count')::integer, (r.result ->> 'succeeded')::integer
@@ -116,8 +118,9 @@ async def read_facts(plan: ChaosPlan, session: asyncpg.Connection, effects_dir: 
         markers=tuple(_marker(row) for row in await session.fetch(_MARKERS)),
         fan_outs=tuple(FanOutFact(*row) for row in await session.fetch(_FAN_OUTS)),
         segments=tuple(SegmentFact(*row) for row in await session.fetch(_SEGMENTS)),
-        limit_max=LIMIT_MAX,
-        turns=tuple(TurnFact(*row) for row in await session.fetch(_TURNS)),
+        limits=LIMITS,
+        turns=tuple(_turn(row) for row in await session.fetch(_TURNS)),
+        nodes_planned=plan.nodes,
         outage_seconds=plan.outage_seconds,
         outages=tuple(injector.outages),
     )
@@ -157,6 +160,10 @@ def _run(row: Any) -> RunFact:
 
 def _marker(row: Any) -> MarkerFact:
     return MarkerFact(row[0], row[1], row[2], _us(row[3]) or 0, row[4], row[5])
+
+
+def _turn(row: Any) -> TurnFact:
+    return TurnFact(row[0], row[1], row[2], row[3], _us(row[4]) or 0)
 
 
 def _attempt(row: Any) -> AttemptFact:

@@ -72,7 +72,10 @@ def take_through(occurrences: Occurrences, after_us: int, last_us: int, count_ma
 
 
 def newest_through(occurrences: Occurrences, after_us: int, last_us: int, count_max: int) -> list[int]:
-    """The last `count_max` times after `after_us`, up to and including `last_us`, which is a time; oldest first."""
+    """The last `count_max` times after `after_us`, up to and including `last_us`, which is a time; oldest first.
+
+    A first time that is off the grid (rules of zones change) is a time, too: then `last_us` may be all there is.
+    """
     every_us = every_us_of(occurrences)
     if every_us is not None:
         after_us = max(after_us, last_us - count_max * every_us)
@@ -82,6 +85,8 @@ def newest_through(occurrences: Occurrences, after_us: int, last_us: int, count_
         return [last_us]
     enough = OVERSHOOT_FACTOR * count_max
     found = take_through(occurrences, after_us, last_us, enough)
+    if not found:
+        return [last_us]
     if found[-1] == last_us:
         return found[-count_max:]
     return _bisected(occurrences, (after_us, last_us), count_max)

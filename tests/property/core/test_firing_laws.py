@@ -95,6 +95,24 @@ def test_a_nominal_time_is_decided_at_most_once(
 
 
 @LAWS
+@given(TRIGGERS, POLICIES, st.floats(0.001, 4000.0), st.floats(0.0, 3.0))
+def test_a_stored_time_that_is_off_the_grid_is_decided_too(
+    trigger: Trigger, policies: Policies, early: float, share: float
+) -> None:
+    """Rules of zones change, and with them what a trigger's times would have been."""
+    fresh = TriggerState(TriggerId("t1"), trigger, NOON)
+    first = first_fire(SCHEDULE, fresh, NOON, policies.misfire_grace_seconds)
+    assert first is not None
+    off_grid = first - timedelta(seconds=early)
+    due = DueTrigger(TenantId("acme"), SCHEDULE, 1, "s", changed(fresh, next_fire_at=off_grid), policies, 0, 0)
+
+    late = timedelta(seconds=policies.misfire_grace_seconds + share * early)
+    advances = plan_firing(DueBatch(off_grid + late, (due,)))
+
+    assert [advance.fired_through >= off_grid for advance in advances] == [True]
+
+
+@LAWS
 @given(TRIGGERS, POLICIES, OUTAGES, LIVES)
 def test_progress_is_monotone_and_next_is_the_time_after_it(
     trigger: Trigger, policies: Policies, outages: list[float], live: tuple[int, int]

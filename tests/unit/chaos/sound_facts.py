@@ -1,6 +1,8 @@
 """The facts of a small run in which everything is as promised, for tests that plant one bug each."""
 
 from tests.chaos.facts import (
+    FEW_QUEUE,
+    METERED_QUEUE,
     NARROW_TENANT,
     AdvanceFact,
     AttemptFact,
@@ -11,7 +13,9 @@ from tests.chaos.facts import (
     MarkerFact,
     MilestoneFact,
     OutageFact,
+    PlannedLimit,
     PlannedMilestone,
+    PlannedNode,
     PlannedTrigger,
     RunFact,
     SegmentFact,
@@ -37,7 +41,29 @@ TROUBLED = run_id("t0", 3)
 # Two that fire every second, too, and take both turns each time.
 NARROW = PlannedTrigger("n0", 0, SECOND, SECONDS * SECOND, tenant=NARROW_TENANT)
 NARROW_TWIN = PlannedTrigger("n1", 0, SECOND, SECONDS * SECOND, tenant=NARROW_TENANT)
-PLAIN_TRIGGERS = (*TRIGGERS, NARROW, NARROW_TWIN)
+# And one that fills its queue, and one that takes the last of what its bucket holds.
+FEW = PlannedTrigger("q0", 0, SECOND, SECONDS * SECOND, queue=FEW_QUEUE)
+METERED = PlannedTrigger("m0", 0, SECOND, SECONDS * SECOND, queue=METERED_QUEUE)
+LIMITED = (NARROW, NARROW_TWIN, FEW, METERED)
+LIMITS = (
+    PlannedLimit(NARROW_TENANT, concurrency_max=2),
+    PlannedLimit(FEW_QUEUE, concurrency_max=1),
+    PlannedLimit(METERED_QUEUE, rate=1.0, burst=1),
+)
+PLAIN_TRIGGERS = (*TRIGGERS, *LIMITED)
+
+# Nine times: of four nodes one fails for good, one comes whatever became of it, one does not come, and one for the sake
+# of the other that it waited for.
+NODES = tuple(
+    node
+    for no in range(9)
+    for node in (
+        PlannedNode(f"g{no}/a", (), "all_succeeded", fails=True),
+        PlannedNode(f"g{no}/b", (f"g{no}/a",), "always", fails=False),
+        PlannedNode(f"g{no}/c", (f"g{no}/a", f"g{no}/b"), "all_succeeded", fails=False),
+        PlannedNode(f"g{no}/d", (f"g{no}/b", f"g{no}/c"), "any_succeeded", fails=False),
+    )
+)
 
 # Fires every second, too: 25 items in three segments each time.
 FAN_OUT = PlannedTrigger("f0", 0, SECOND, SECONDS * SECOND, 25)
@@ -78,18 +104,21 @@ def sound_facts() -> Facts:
             *(_run(name, second) for name, second in firings),
             *(_milestone_run(*one) for one in made),
             *(_segment_run(*one) for one in segments),
+            *(_node_run(node) for node in NODES),
         ),
         attempts=(
             _attempt(1, "w1", "lost", 0),
             _attempt(2, "w2", "failed", 4),
             AttemptFact(failed, 1, "w2", "failed", _at(4, 1), _at(4, 3)),
             AttemptFact(RETRIED_SEGMENT, 1, "w2", "failed", _at(3, 5), _at(3, 6)),
+            *(AttemptFact(node.name, 1, "w2", "failed", *_node_times(node)) for node in NODES if node.fails),
         ),
         effects=(
             *(_effect(name, second) for name, second in firings),
             _troubled_effect(2, 4),
             *(_milestone_effect(*one) for one in made),
             *(_segment_effect(*one) for one in segments),
+            *(_node_effect(node) for node in NODES if not node.name.endswith("/c")),
         ),
         advances=tuple(
             AdvanceFact(name, (second - 1) * SECOND if second else None, second * SECOND) for name, second in firings
@@ -108,8 +137,9 @@ def sound_facts() -> Facts:
         outages=(OutageFact(_at(6, 9), _at(7, 5)),),
         fan_outs=tuple(_fan_out(second) for second in range(SECONDS + 1)),
         segments=tuple(_segment(*one) for one in segments),
-        limit_max=2,
+        limits=LIMITS,
         turns=tuple(turn for second in range(SECONDS + 1) for turn in _turns(second)),
+        nodes_planned=NODES,
     )
 
 
@@ -216,6 +246,35 @@ def _segment_effect(second: int, place: int) -> EffectFact:
 
 
 def _turns(second: int) -> tuple[TurnFact, ...]:
-    """Both take theirs, and each gives it back."""
-    names = [run_id(trigger.name, second) for trigger in (NARROW, NARROW_TWIN)]
-    return tuple(TurnFact(name, 1, begins) for begins in (True, False) for name in names)
+    """All take theirs, and each gives it back."""
+    return tuple(
+        TurnFact(run_id(trigger.name, second), 1, begins, trigger.limit or "", _at(second, 6 if begins else 8))
+        for begins in (True, False)
+        for trigger in LIMITED
+    )
+
+
+def _node_times(node: PlannedNode) -> tuple[int, int]:
+    tenths = 2 * "abcd".index(node.name[-1])
+    return _at(5, tenths), _at(5, tenths + 2)
+
+
+def _node_run(node: PlannedNode) -> RunFact:
+    is_skipped = node.name.endswith("/c")
+    started_us, finished_us = _node_times(node)
+    return RunFact(
+        id=node.name,
+        trigger=node.name,
+        fire_at_us=0,
+        state="skipped" if is_skipped else "failed" if node.fails else "succeeded",
+        attempts_count=0 if is_skipped else 1,
+        started_us=None if is_skipped else started_us,
+        finished_us=finished_us,
+        result_attempt=None if is_skipped or node.fails else 1,
+        origin="node",
+    )
+
+
+def _node_effect(node: PlannedNode) -> EffectFact:
+    started_us, finished_us = _node_times(node)
+    return EffectFact(node.name, 1, node.name, 0, started_us, finished_us - SECOND // 10, "worker-2.1")

@@ -212,17 +212,29 @@ def test_strays_and_repetitions_do_not_help_to_the_bar() -> None:
 
 def test_figures_are_those_of_the_facts() -> None:
     assert figures_of(SOUND) == Figures(
-        fires=170 * 11, faults=5, takeovers=2, rescues=1, milestones=18, ticked=11, led=8, segments=33, limited=11
+        fires=172 * 11,
+        faults=5,
+        takeovers=2,
+        rescues=1,
+        milestones=18,
+        ticked=11,
+        led=8,
+        segments=33,
+        narrow=11,
+        few=11,
+        metered=11,
+        let_go=18,
+        skipped=9,
     )
 
 
 @pytest.mark.parametrize(
     ("seconds", "bars"),
     [
-        (180, Figures(30_000, 30, 5, 5, 300, 20, 100, 500, 30)),
-        (60, Figures(10_000, 10, 2, 2, 100, 7, 34, 167, 10)),
-        (20, Figures(3_334, 4, 1, 1, 34, 3, 12, 56, 4)),
-        (360, Figures(60_000, 60, 10, 10, 600, 40, 200, 1_000, 60)),
+        (180, Figures(30_000, 30, 5, 5, 300, 20, 100, 500, 30, 60, 20, 150, 60)),
+        (60, Figures(10_000, 10, 2, 2, 100, 7, 34, 167, 10, 20, 7, 50, 20)),
+        (20, Figures(3_334, 4, 1, 1, 34, 3, 12, 56, 4, 7, 3, 17, 7)),
+        (360, Figures(60_000, 60, 10, 10, 600, 40, 200, 1_000, 60, 120, 40, 300, 120)),
     ],
 )
 def test_bars_are_in_proportion_and_never_rounded_down(seconds: int, bars: Figures) -> None:

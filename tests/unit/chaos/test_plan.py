@@ -4,10 +4,13 @@ from pathlib import Path
 import pytest
 
 import rota
-from tests.chaos.checker import MILESTONES_MIN, SEGMENTS_MIN, due_times
+from tests.chaos.checker import LET_GO_MIN, MILESTONES_MIN, SEGMENTS_MIN, SKIPPED_MIN, due_times
 from tests.chaos.facts import SEGMENT_SIZE
-from tests.chaos.plan import FAULT_SPACING_SECONDS, FIRES_PER_SECOND, make_plan, schedule_bodies
+from tests.chaos.graph_checks import expected_ends
+from tests.chaos.graphs import graph_body
+from tests.chaos.plan import FAULT_SPACING_SECONDS, FIRES_PER_SECOND, LIMITS, make_plan, schedule_bodies
 from tests.chaos.sources import BREAKAGES, copy_sources
+from tests.planted.in_force import is_in_force
 
 SOURCES = Path(rota.__file__).parents[1]
 
@@ -20,7 +23,7 @@ def test_a_seed_gives_one_plan_and_another_seed_another() -> None:
 def test_schedules_add_up_to_the_rate_that_is_promised() -> None:
     triggers = make_plan(1, 180, 0).triggers
 
-    plain = [trigger for trigger in triggers if not trigger.items and trigger.tenant == "default"]
+    plain = [trigger for trigger in triggers if not trigger.items and trigger.limit is None]
     assert FIRES_PER_SECOND <= sum(1e6 / trigger.every_us for trigger in plain) < FIRES_PER_SECOND + 1
     assert len({trigger.name for trigger in triggers}) == len(triggers) <= 1_000
 
@@ -82,6 +85,47 @@ def test_every_full_plan_cuts_as_many_segments_as_the_bar_asks_for(seed: int) ->
     triggers = make_plan(seed, 180, 0).triggers
 
     assert sum(len(due_times(one)) * -(-one.items // SEGMENT_SIZE) for one in triggers) >= SEGMENTS_MIN
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_full_plan_has_as_many_that_wait_and_that_are_skipped_as_the_bar_asks_for(seed: int) -> None:
+    plan = make_plan(seed, 180, 0)
+    ends = expected_ends(plan.nodes)
+    waiting = [ends[node.name] for node in plan.nodes if node.upstreams]
+
+    assert waiting.count("skipped") >= SKIPPED_MIN
+    assert len(waiting) - waiting.count("skipped") >= LET_GO_MIN
+    assert {"failed", "succeeded"} < {*waiting}
+
+
+def test_a_graph_is_asked_for_in_one_call_that_may_be_repeated() -> None:
+    graphs = make_plan(1, 60, 0).graphs
+    bodies = [body for graph in graphs for body in graph_body(graph)]
+    waited_for = [upstream for body in bodies for upstream in body["depends_on"]]
+
+    assert len({body["idempotency_key"] for body in bodies}) == len(bodies)
+    assert {name for upstream in waited_for for name in upstream} == {"name", "key"}
+
+
+def test_more_fire_together_than_their_limits_let_begin() -> None:
+    most = {limit.name: limit.concurrency_max or limit.burst for limit in LIMITS}
+    triggers = make_plan(1, 60, 0).triggers
+
+    for name, least in most.items():
+        limited = [trigger for trigger in triggers if trigger.limit == name]
+        assert len(limited) > least
+
+
+def test_a_guard_in_a_function_is_taken_out_of_the_one_in_force() -> None:
+    places = [
+        (SOURCES / breakage.file, breakage.old)
+        for breakages in BREAKAGES.values()
+        for breakage in breakages
+        if "/migrations/" in breakage.file
+    ]
+
+    assert places
+    assert [(file.name, old) for file, old in places if not is_in_force(file, old)] == []
 
 
 @pytest.mark.parametrize("name", BREAKAGES)
