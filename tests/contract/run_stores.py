@@ -14,6 +14,7 @@ from rota.domain.worker import WorkerSpec
 from rota.ports.firing_store import FiringStore
 from rota.ports.lease_store import LeaseStore
 from rota.ports.limit_store import LimitStore
+from rota.ports.place_store import PlaceStore
 from rota.ports.run_ends import RunEnds
 from rota.ports.run_store import RunClaims, RunControl, RunIntake, RunReader
 from rota.ports.tenant_store import EventFilter
@@ -22,6 +23,7 @@ from rota.storage.memory.database import MemoryDatabase
 from rota.storage.memory.firing import MemoryFiringStore
 from rota.storage.memory.leases import MemoryLeaseStore
 from rota.storage.memory.limits import MemoryLimitStore
+from rota.storage.memory.places import MemoryPlaceStore
 from rota.storage.memory.run_claims import MemoryRunClaims
 from rota.storage.memory.run_control import MemoryRunControl
 from rota.storage.memory.run_ends import MemoryRunEnds
@@ -32,6 +34,7 @@ from rota.storage.postgres.driver import Pool
 from rota.storage.postgres.firing import PostgresFiringStore
 from rota.storage.postgres.leases import PostgresLeaseStore
 from rota.storage.postgres.limits import PostgresLimitStore
+from rota.storage.postgres.places import PostgresPlaceStore
 from rota.storage.postgres.run_claims import PostgresRunClaims
 from rota.storage.postgres.run_control import PostgresRunControl
 from rota.storage.postgres.run_ends import PostgresRunEnds
@@ -73,6 +76,7 @@ class RunStores:
     firing: FiringStore
     ends: RunEnds
     limits: LimitStore
+    places: PlaceStore
 
     async def enqueue(self, *drafts: RunDraft) -> list[RunId]:
         answers = await self.intake.enqueue(drafts[0].tenant_id, drafts, AUDIT)
@@ -113,6 +117,7 @@ def memory_run_stores(base: Stores, database: MemoryDatabase) -> RunStores:
         MemoryFiringStore(database),
         MemoryRunEnds(database),
         MemoryLimitStore(database),
+        MemoryPlaceStore(database),
     )
 
 
@@ -128,4 +133,5 @@ def postgres_run_stores(base: Stores, api_pool: Pool, service_pool: Pool) -> Run
         PostgresFiringStore(service_pool),
         PostgresRunEnds(service_pool),
         PostgresLimitStore(service_pool),
+        PostgresPlaceStore(service_pool),
     )

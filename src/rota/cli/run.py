@@ -105,6 +105,8 @@ def create_run(
     unique: Annotated[
         str | None, typer.Option(help="""a JSON object: no second run beside an alike one, e.g. '{"scope": "task"}'""")
     ] = None,
+    concurrency_key: Annotated[str | None, typer.Option(help="what it shares its places with")] = None,
+    concurrency_max: Annotated[int | None, typer.Option(min=1, help="most runs with this key at once")] = None,
 ) -> None:
     """Enqueue a run of a task."""
     body: dict[str, Any] = {"task": task, "args": _json_object("--args", args)}
@@ -117,6 +119,9 @@ def create_run(
     }
     if after:
         body["depends_on"] = [{"run_id": upstream} for upstream in after]
+    policy = {"concurrency_key": concurrency_key, "concurrency_max": concurrency_max}
+    if any(value is not None for value in policy.values()):
+        body["policy"] = {name: value for name, value in policy.items() if value is not None}
     if unique is not None:
         optional["unique"] = _json_object("--unique", unique)
     body |= {name: value for name, value in optional.items() if value is not None}

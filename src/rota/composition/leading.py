@@ -30,6 +30,7 @@ from rota.services.leadership_events import LeadershipEvents
 from rota.services.leading import Leading
 from rota.services.milestone_generating import MilestoneGenerating
 from rota.services.milestone_watch import MilestoneWatch
+from rota.services.place_watch import PlaceWatch
 from rota.services.rescuing import Rescuing
 from rota.services.retention import Retention, RetentionDuty
 from rota.services.run_counting import RunCountingDuty
@@ -138,6 +139,7 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
         Duty("leadership events", events.run),
         Duty("check cycles", checks.run),
         Duty("check-ins", CheckInWatch(stores.check_in_deadlines, election, clock).run),
+        Duty("concurrency keys", PlaceWatch(stores.places, election, wakeups, clock).run),
         Duty("milestones", milestones.run),
         Duty("backfills", Backfilling(PostgresBackfillSteps(parts.fenced), election, wakeups, clock).run),
         Duty("fan-outs", fan_outs.run),

@@ -23,6 +23,7 @@ from rota.storage.postgres.limits import PostgresLimitStore
 from rota.storage.postgres.locks import PostgresLockStore
 from rota.storage.postgres.milestones import PostgresMilestoneDuties, PostgresMilestoneStore
 from rota.storage.postgres.partitions import PostgresPartitions
+from rota.storage.postgres.places import PostgresPlaceStore
 from rota.storage.postgres.retention import PostgresRetentionStore
 from rota.storage.postgres.run_claims import PostgresRunClaims
 from rota.storage.postgres.run_control import PostgresRunControl
@@ -79,6 +80,7 @@ class ServerStores(Struct, frozen=True):
     retention: PostgresRetentionStore
     limits: PostgresLimitStore
     waits: PostgresWaitReader
+    places: PostgresPlaceStore
     run_statistics: PostgresRunStatistics
     run_counting: PostgresRunCounting
     cycles: PostgresCycleStore
@@ -128,5 +130,6 @@ def server_stores(pools: ServerPools) -> ServerStores:
         cycles=PostgresCycleStore(service),
         retention=PostgresRetentionStore(service, pooled_by_transaction=pooled),
         limits=PostgresLimitStore(service),
+        places=PostgresPlaceStore(service, pooled_by_transaction=pooled),
         waits=PostgresWaitReader(service, pooled_by_transaction=pooled),
     )

@@ -196,7 +196,13 @@ def _begun(look: MilestoneLook, milestone: Milestone, assessment: Assessment, ac
     draft = RunDraft(
         tenant_id=look.tenant_id,
         target=told(generator.target, order),
-        policy=RunPolicy(policies.timeout_seconds, policies.soft_timeout_seconds, RetryPolicy(attempts_max=1)),
+        policy=RunPolicy(
+            policies.timeout_seconds,
+            policies.soft_timeout_seconds,
+            RetryPolicy(attempts_max=1),
+            concurrency_key=policies.concurrency_key,
+            concurrency_max=policies.concurrency_max,
+        ),
         queue=policies.queue,
         priority=policies.priority,
         key=milestone_key(look.tenant_id, look.name, look.subject, begun.attempts_total),

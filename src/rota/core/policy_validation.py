@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import get_args
 
+from rota.core.concurrency import concurrency_problems
 from rota.core.field_rules import (
     ERROR_NAME_RULE,
     QUEUE_RULE,
@@ -67,6 +68,7 @@ def validate_run_policy(policy: RunPolicy) -> Iterator[FieldProblem]:
             remedy = f"use less than timeout_seconds ({hard:g}), or leave it out"
             yield FieldProblem("soft_timeout_seconds", f"{soft:g} is not before the hard time-out", remedy)
     yield from under("retry", validate_retry(policy.retry))
+    yield from concurrency_problems(policy.concurrency_key, policy.concurrency_max)
 
 
 def validate_retry(retry: RetryPolicy) -> Iterator[FieldProblem]:

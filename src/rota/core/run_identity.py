@@ -37,6 +37,11 @@ def unique_key(tenant_id: TenantId, scope: str, *parts: str) -> str:
     return _key(b"rota.uniq", tenant_id, scope, *parts)
 
 
+def concurrency_key(tenant_id: TenantId, key: str) -> str:
+    """The identity of a tenant's concurrency key."""
+    return _key(b"rota.conc", tenant_id, key)
+
+
 def milestone_key(tenant_id: TenantId, name: str, subject: str, attempt_no: int) -> str:
     """The key of the run that is the nth attempt ever at a subject's milestone."""
     return _key(b"rota.mile", tenant_id, name, subject, str(attempt_no))

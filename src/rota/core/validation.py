@@ -111,6 +111,9 @@ def _run_draft_problems(draft: RunDraft) -> Iterator[FieldProblem]:
     if draft.policy.serial and draft.schedule_id is None:
         problem = "is for the runs of a schedule, and this run has none"
         yield FieldProblem("policy.serial", problem, "leave it out, or use a schedule with an overlap policy")
+    if draft.policy.concurrency_max is not None and draft.policy.concurrency_key is None and draft.schedule_id is None:
+        problem = "is for the runs of a schedule, and this run has none"
+        yield FieldProblem("policy.concurrency_max", problem, "name a concurrency_key beside it")
     yield from queue_problems("queue", draft.queue)
     yield from priority_problems("priority", draft.priority)
     yield from number_problems("delay_seconds", draft.delay_seconds, 0, DELAY_SECONDS_MAX, "seconds")

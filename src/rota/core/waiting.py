@@ -6,7 +6,7 @@ worker listens, or that none of them knows its task, is told beside it, since it
 
 from collections.abc import Iterator
 
-from rota.domain.waiting import LimitFact, WaitFacts
+from rota.domain.waiting import LimitFact, PlaceFact, WaitFacts
 
 
 def waiting_reasons(facts: WaitFacts) -> tuple[str, ...]:
@@ -27,6 +27,8 @@ def _holding(facts: WaitFacts) -> Iterator[str]:
         return
     if facts.turn_run_id is not None:
         yield f"waits for its schedule's turn: run {facts.turn_run_id} is running"
+    if facts.place is not None:
+        yield _place(facts.place)
     for limit in facts.limits:
         if limit.room <= 0:
             yield _limit(limit)
@@ -37,6 +39,13 @@ def _limit(limit: LimitFact) -> str:
     if limit.concurrency_max is not None and limit.running_count >= limit.concurrency_max:
         return f"{named}: {limit.running_count} of {limit.concurrency_max} running"
     return f"{named}: {limit.rate_per_second:g} {_runs(limit.rate_per_second)} a second"
+
+
+def _place(place: PlaceFact) -> str:
+    whose = "its schedule" if place.key is None else f"concurrency key {place.key}"
+    if place.taken_count >= place.concurrency_max:
+        return f"waits for {whose}: {place.taken_count} of {place.concurrency_max} running"
+    return f"waits for a place of {whose}: {place.taken_count} of {place.concurrency_max} are taken"
 
 
 def _lacking(facts: WaitFacts) -> Iterator[str]:

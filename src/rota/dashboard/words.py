@@ -163,7 +163,11 @@ def schedule_state(schedule: Schedule) -> str:
 
 
 def overlap_words(policies: Policies) -> str:
-    return _OVERLAP_WORDS[policies.overlap]
+    words = _OVERLAP_WORDS[policies.overlap]
+    if policies.concurrency_max is None:
+        return words
+    shared = "of its runs" if policies.concurrency_key is None else f"with the key {policies.concurrency_key}"
+    return f"{words}; at most {policies.concurrency_max} {shared} at once"
 
 
 def misfire_words(policies: Policies) -> str:

@@ -13,6 +13,7 @@ Misfire: TypeAlias = Literal["fire_once", "fire_all", "skip"]
 PRIORITY_MIN = 0
 PRIORITY_MAX = 9
 ATTEMPTS_MAX_LIMIT = 1_000
+CONCURRENCY_MAX_LIMIT = 10_000
 
 
 class RetryPolicy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -35,12 +36,15 @@ class RunPolicy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     """How one run is executed. The soft time-out asks the handler to stop, the hard one ends it.
 
     A `serial` run of a schedule never runs beside another serial one of it: it waits, in the order of claims.
+    At most `concurrency_max` runs with its `concurrency_key`, or of its schedule where it has no key, run at once.
     """
 
     timeout_seconds: float = 3600.0
     soft_timeout_seconds: float | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     serial: bool = False
+    concurrency_key: str | None = None
+    concurrency_max: int | None = None
 
 
 class InterventionPolicy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -60,6 +64,7 @@ class Policies(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     """A schedule's policies. Misfire means late by more than the grace.
 
     `catch_up_max` and `catch_up_window_seconds` bound `fire_all`; `queue` and `priority` (0 to 9, 9 first) order runs.
+    At most `concurrency_max` of the tenant's runs with `concurrency_key`, or of this schedule's, run at once.
     """
 
     overlap: Overlap = "skip"
@@ -73,6 +78,15 @@ class Policies(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     priority: int = 0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     intervention: InterventionPolicy = InterventionPolicy()
+    concurrency_key: str | None = None
+    concurrency_max: int | None = None
 
     def run_policy(self) -> RunPolicy:
-        return RunPolicy(self.timeout_seconds, self.soft_timeout_seconds, self.retry, self.overlap != "allow")
+        return RunPolicy(
+            self.timeout_seconds,
+            self.soft_timeout_seconds,
+            self.retry,
+            self.overlap != "allow",
+            self.concurrency_key,
+            self.concurrency_max,
+        )

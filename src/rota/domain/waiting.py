@@ -21,6 +21,16 @@ class LimitFact(Struct, frozen=True):
     room: int
 
 
+class PlaceFact(Struct, frozen=True):
+    """The concurrency key, or without one the schedule, of a run that has no place yet: `taken_count` of
+    `concurrency_max` are taken by runs that are running or about to.
+    """
+
+    key: str | None
+    concurrency_max: int
+    taken_count: int
+
+
 class WaitFacts(Struct, frozen=True):
     """Of a run that is queued. `due_at` is None while it waits for other runs, `upstreams_count` of which are live.
 
@@ -36,5 +46,6 @@ class WaitFacts(Struct, frozen=True):
     upstreams_count: int = 0
     turn_run_id: RunId | None = None
     limits: tuple[LimitFact, ...] = ()
+    place: PlaceFact | None = None
     listeners_count: int = 0
     capable_count: int = 0

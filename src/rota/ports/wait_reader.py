@@ -9,6 +9,8 @@ from rota.domain.waiting import WaitFacts
 class WaitReader(Protocol):
     """Never writes (law 10), and what it reads is bounded whatever is waiting."""
 
-    async def facts(self, tenant_id: TenantId, run_id: RunId, task: str | None) -> WaitFacts | None:
-        """None unless the run is the tenant's and queued now. `task` is the run's, where its target is one."""
+    async def facts(
+        self, tenant_id: TenantId, run_id: RunId, task: str | None, key: str | None = None
+    ) -> WaitFacts | None:
+        """None unless the run is the tenant's and queued now. `task` and concurrency `key` are the run's."""
         ...

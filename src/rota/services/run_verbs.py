@@ -27,6 +27,7 @@ from rota.ports.run_store import RunControl, RunFilter, RunIntake, RunReader
 from rota.ports.schedule_store import ScheduleStore
 from rota.ports.wakeups import Wakeups
 from rota.services.acting import Actor
+from rota.services.place_watch import PLACES_TOPIC
 from rota.services.schedule_verbs import fingerprint_of, key_mismatch
 
 BULK_RUNS_MAX = 10_000
@@ -98,6 +99,8 @@ class RunVerbs:
         self._wakeups.announce(CANCEL_TOPIC)
         if run.policy.serial:
             self._wakeups.announce(f"queue:{run.queue}")  # for one that waited behind it
+        if run.policy.concurrency_max is not None:
+            self._wakeups.announce(PLACES_TOPIC)
         return run
 
     async def retry(self, actor: Actor, run_id: RunId) -> Run:
@@ -118,6 +121,8 @@ class RunVerbs:
         enqueued = await self._intake.enqueue(actor.tenant_id, drafts, actor.audit(verb, "run", about))
         for queue in {draft.queue for draft in drafts}:
             self._wakeups.announce(f"queue:{queue}")
+        if any(draft.policy.concurrency_max is not None for draft in drafts):
+            self._wakeups.announce(PLACES_TOPIC)
         return enqueued
 
     async def _reserve_keys(self, actor: Actor, drafts: Sequence[RunDraft], scope: str) -> None:

@@ -12,7 +12,7 @@ async def reasons_of(run: Run, waits: WaitReader) -> tuple[str, ...]:
     """The most important first; none unless the run waits."""
     if run.state not in WAITING_STATES:
         return ()
-    facts = await waits.facts(run.tenant_id, run.id, _task_of(run))
+    facts = await waits.facts(run.tenant_id, run.id, _task_of(run), run.policy.concurrency_key)
     return () if facts is None else waiting_reasons(facts)
 
 

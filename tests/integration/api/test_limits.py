@@ -29,6 +29,34 @@ async def test_a_run_says_what_it_waits_for_and_reading_it_changes_nothing(empty
 
 
 @pytest.mark.parametrize(
+    ("policy", "field"),
+    [
+        ({"concurrency_max": 2}, "policy.concurrency_max"),
+        ({"concurrency_key": "api"}, "policy.concurrency_key"),
+        ({"concurrency_key": "api", "concurrency_max": 0}, "policy.concurrency_max"),
+        ({"concurrency_key": "api", "concurrency_max": 10_001}, "policy.concurrency_max"),
+        ({"concurrency_key": " api", "concurrency_max": 1}, "policy.concurrency_key"),
+    ],
+)
+async def test_a_wrong_concurrency_policy_names_its_field(
+    empty_world: World, policy: dict[str, object], field: str
+) -> None:
+    answer = await empty_world.call("POST", "/runs", {"task": "report", "policy": policy})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+
+
+async def test_a_run_waits_for_a_place_of_its_key_and_says_so(empty_world: World) -> None:
+    policy = {"concurrency_key": "api", "concurrency_max": 1}
+    made = (await empty_world.call("POST", "/runs", {"task": "report", "policy": policy})).json()
+    assert (made["state"], made["policy"]["concurrency_key"]) == ("queued", "api")
+    shown = (await empty_world.call("GET", f"/runs/{made['id']}")).json()
+    assert shown["waits_for"] == [
+        "waits for a place of concurrency key api: 0 of 1 are taken",
+        "no worker listens to queue default",
+    ]
+
+
+@pytest.mark.parametrize(
     ("path", "body", "field"),
     [
         ("queues/slow", {}, "concurrency_max"),

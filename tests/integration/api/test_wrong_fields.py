@@ -31,6 +31,8 @@ RUN_POLICY: dict[str, list[object]] = {
     "timeout_seconds": [0, -1, 1e12, "long"],
     "soft_timeout_seconds": [0, 1e9, "soft"],
     "retry": [[], 3],
+    "concurrency_key": ["", " padded", 5, "without a maximum"],
+    "concurrency_max": [0, -1, 1.5, 10_001],
 }
 WRONG: dict[type[Struct], dict[str, list[object]]] = {
     ScheduleDraft: {

@@ -201,4 +201,9 @@ async def test_functions_that_run_as_the_owner_pin_their_search_path(admin_conne
         " WHERE pronamespace = 'scheduler'::regnamespace AND prosecdef"
     )
     assert [row["name"] for row in rows if not any("search_path" in each for each in row["settings"])] == []
-    assert {row["name"] for row in rows if row["for_api"]} == {"authenticate", "find_check_in", "answer_callback"}
+    assert {row["name"] for row in rows if row["for_api"]} == {
+        "authenticate",
+        "find_check_in",
+        "answer_callback",
+        "is_listened_to",
+    }

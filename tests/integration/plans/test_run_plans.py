@@ -10,7 +10,7 @@ from rota.core.firing import plan_firing
 from rota.domain.ids import WorkerId
 from rota.storage.postgres.driver import Connection, Pool
 from rota.storage.postgres.firing import PostgresFiringStore
-from rota.storage.postgres.firing_columns import advance_columns, birth_columns, event_columns
+from rota.storage.postgres.firing_columns import advance_columns, birth_columns, event_columns, place_columns
 from rota.storage.postgres.lane_looks import FOUND_PER_LOOK_MAX, WOKEN_PER_LOOK_MAX, LaneLooks
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.run_claims import PARKED_PER_LOOK_MAX, PostgresRunClaims
@@ -123,7 +123,8 @@ async def apply_arguments(pool: Pool) -> tuple[object, ...]:
     """A batch in which every trigger fires one run."""
     plan = plan_firing(await PostgresFiringStore(pool).due_triggers(LIMIT))
     assert [len(step.runs) for step in plan] == [1] * LIMIT
-    return ("firing", 1, "test", *advance_columns(plan), "overlap", *birth_columns(plan), "test", *event_columns(plan))
+    columns = (*advance_columns(plan), "overlap", *birth_columns(plan), "test", *event_columns(plan))
+    return ("firing", 1, "test", *columns, *place_columns(plan))
 
 
 async def looks_of_leaders(pool: Pool) -> dict[str, int]:

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from rota.core.waiting import waiting_reasons
 from rota.domain.ids import RunId
-from rota.domain.waiting import LimitFact, WaitFacts
+from rota.domain.waiting import LimitFact, PlaceFact, WaitFacts
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FACTS = WaitFacts(NOW, "mail", NOW, task="report", listeners_count=2, capable_count=2)
@@ -33,6 +33,8 @@ NO_WORKER = "no worker listens to queue mail"
             ["try 3 is not due until 2026-03-01T13:00:00Z"],
         ),
         ({"turn_run_id": RunId("r7")}, ["waits for its schedule's turn: run r7 is running"]),
+        ({"place": PlaceFact("api", 2, 2)}, ["waits for concurrency key api: 2 of 2 running"]),
+        ({"place": PlaceFact(None, 2, 2)}, ["waits for its schedule: 2 of 2 running"]),
         ({"limits": (FULL,)}, ["waits for limit queue mail: 5 of 5 running"]),
         ({"limits": (LimitFact("queue", "mail", 5, None, 4, 1),)}, [FREE]),
         ({"limits": (LimitFact("queue", "mail", 5, 0.5, 4, 0),)}, ["waits for limit queue mail: 0.5 runs a second"]),
@@ -68,6 +70,7 @@ LIMITS = st.builds(
         st.integers(0, 3),
         st.none() | st.just(RunId("r")),
         st.lists(LIMITS, max_size=2).map(tuple),
+        st.none() | st.builds(PlaceFact, st.none() | st.just("k"), st.integers(1, 3), st.integers(0, 3)),
         st.integers(0, 2),
         st.integers(0, 2),
     )

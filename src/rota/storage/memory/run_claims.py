@@ -100,7 +100,9 @@ class MemoryRunClaims:
             tenant_id = share.order(list(dict.fromkeys(first)))[0]
             live = next(each for each in waiting if each.tenant_id == tenant_id)
             waiting.remove(live)
-            if not (live.is_serial and live.schedule_id in turns) and rooms.has_room(live, taken):
+            if live.is_serial and live.schedule_id in turns:
+                continue
+            if self._runs.has_place(live, taken) and rooms.has_room(live, taken):
                 taken.append(live)
                 share.charge([(tenant_id, 1)])
                 if live.is_serial:
@@ -118,7 +120,8 @@ class MemoryRunClaims:
         startable = {
             other.queue
             for other in self._runs.live.values()
-            if live.is_serial and other.is_serial and other.schedule_id == live.schedule_id
+            if (live.is_serial and other.is_serial and other.schedule_id == live.schedule_id)
+            or (live.key_id is not None and other.key_id == live.key_id)
             if other.state == "queued" and other.due_at <= now
         }
         return SettleResult(settlement.run_id, accepted=True, startable_queues=tuple(sorted(startable | limited)))

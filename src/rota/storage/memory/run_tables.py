@@ -3,12 +3,13 @@
 Like the database, it keeps the record of a run apart from its live row, and the joined view is what readers get.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from msgspec import structs
 
+from rota.core.concurrency import places_of
 from rota.core.fan_out import parent_of
 from rota.core.statistics import ended_run
 from rota.domain.dependencies import DependencyRule
@@ -52,6 +53,8 @@ class LiveRun:
     cancel_requested_at: datetime | None = None
     is_serial: bool = False
     is_limited: bool = False
+    key_id: str | None = None
+    key_max: int | None = None
     followers: tuple[str, ...] = ()
 
     @property
@@ -146,6 +149,10 @@ class RunTables:
                 NEVER if draft.depends_on else record.due_at,
                 draft.policy.timeout_seconds,
                 is_serial=draft.is_serial,
+                key_id=places_of(
+                    draft.tenant_id, draft.schedule_id, draft.policy.concurrency_key, draft.policy.concurrency_max
+                ),
+                key_max=draft.policy.concurrency_max,
                 followers=tuple(dict.fromkeys(draft.followers)),
             )
         return True
@@ -195,6 +202,15 @@ class RunTables:
     def taken_turns(self) -> set[ScheduleId | None]:
         """The schedules of which a serial run is running."""
         return {live.schedule_id for live in self.held() if live.is_serial}
+
+    def has_place(self, live: LiveRun, taken: Sequence[LiveRun]) -> bool:
+        """Whether its concurrency key has one for it, beside what runs and `taken`."""
+        if live.key_id is None or live.key_max is None:
+            return True
+        return self.places_taken(live.key_id) + sum(each.key_id == live.key_id for each in taken) < live.key_max
+
+    def places_taken(self, key_id: str | None) -> int:
+        return sum(each.key_id == key_id for each in self.held())
 
     def held(self) -> Iterable[LiveRun]:
         return [live for live in self.live.values() if live.state == "running"]

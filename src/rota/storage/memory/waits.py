@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from rota.domain.ids import RunId, TenantId
-from rota.domain.waiting import LimitFact, WaitFacts
+from rota.domain.waiting import LimitFact, PlaceFact, WaitFacts
 from rota.storage.memory.database import MemoryDatabase
 from rota.storage.memory.limit_tables import StoredLimit
 from rota.storage.memory.limits import Rooms
@@ -16,7 +16,9 @@ class MemoryWaitReader:
 
     database: MemoryDatabase
 
-    async def facts(self, tenant_id: TenantId, run_id: RunId, task: str | None) -> WaitFacts | None:
+    async def facts(
+        self, tenant_id: TenantId, run_id: RunId, task: str | None, key: str | None = None
+    ) -> WaitFacts | None:
         live = self.database.runs_state.live.get(run_id)
         if live is None or live.tenant_id != tenant_id or live.state != "queued":
             return None
@@ -36,9 +38,17 @@ class MemoryWaitReader:
             0 if waiting is None else sum(state is None for state in waiting.upstreams.values()),
             self._turn_of(live),
             tuple(self._limit_fact(stored) for stored in Rooms(self.database).limits_of(live)),
+            self._place_fact(live, key),
             len(listeners),
             sum(task is None or task in spec.tasks for spec in listeners),
         )
+
+    def _place_fact(self, live: LiveRun, key: str | None) -> PlaceFact | None:
+        """None, too, where a place is free: here it is taken by the claim itself."""
+        runs = self.database.runs_state
+        if live.key_max is None or runs.has_place(live, []):
+            return None
+        return PlaceFact(key, live.key_max, min(live.key_max, runs.places_taken(live.key_id)))
 
     def _turn_of(self, live: LiveRun) -> RunId | None:
         held = [each for each in self.database.runs_state.held() if each.is_serial and live.is_serial]

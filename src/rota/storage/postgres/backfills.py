@@ -6,6 +6,7 @@ import asyncpg
 import msgspec
 
 from rota.core.backfilling import LIVE_MAX
+from rota.core.concurrency import places_of
 from rota.domain.backfill import BACKFILLS_KEPT_MAX, BACKFILLS_RUNNING_MAX, Backfill, BackfillStep, DueBackfill
 from rota.domain.errors import Bug, Stale, not_found
 from rota.domain.ids import BackfillId, ScheduleId, TenantId
@@ -164,6 +165,8 @@ class PostgresBackfillSteps:
             after.created_by,
             None if event is None else event.type,
             None if event is None else event.data,
+            places_of(after.tenant_id, after.schedule_id, policy.concurrency_key, policy.concurrency_max),
+            policy.concurrency_max,
         )
         if row is None:
             raise Stale(f"epoch {fence.epoch} of lease {fence.lease_name!r} has ended: nothing was backfilled")

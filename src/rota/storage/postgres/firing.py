@@ -7,6 +7,7 @@ Specifications and policies are few and their rows many: each text is decoded on
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 
@@ -22,8 +23,9 @@ from rota.domain.triggers import Trigger
 from rota.ports.firing_store import FiringResult, LeaderLook
 from rota.storage.firing_events import OVERLAP_CANCEL_REASON
 from rota.storage.postgres.driver import Pool, Row
-from rota.storage.postgres.firing_columns import advance_columns, birth_columns, event_columns
+from rota.storage.postgres.firing_columns import advance_columns, birth_columns, event_columns, place_columns
 from rota.storage.postgres.look_floors import FireLook, FiresSeen
+from rota.storage.postgres.places import give_freed_places
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.single_statements import SingleStatements
 
@@ -100,6 +102,7 @@ class PostgresFiringStore:
     async def apply(self, fence: Fence, advances: Sequence[TriggerAdvance]) -> FiringResult:
         if not advances:
             return FiringResult(0, 0, 0, 0, ())
+        places = place_columns(advances)
         row = await self._statements.fetch_one(
             "firing",
             _APPLY_ADVANCES,
@@ -111,9 +114,15 @@ class PostgresFiringStore:
             *birth_columns(advances),
             FIRED_BY,
             *event_columns(advances),
+            *places,
         )
         if row is None:
             raise Stale(f"epoch {fence.epoch} of lease {fence.lease_name!r} has ended: nothing was fired")
+        keys = [key for key in places[0] if key is not None]
+        if keys:
+            # What has fired stays so; places that are not given now are given by the leader's watch.
+            with suppress(Unavailable):
+                await give_freed_places(self._statements, keys)
         return FiringResult(
             runs_created=row["runs_created"],
             runs_skipped=row["runs_skipped"],

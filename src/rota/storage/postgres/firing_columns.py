@@ -10,6 +10,7 @@ from datetime import datetime
 
 import msgspec
 
+from rota.core.concurrency import places_of
 from rota.domain.firing import FireDraft, TriggerAdvance
 from rota.domain.policies import Policies
 from rota.storage.event_drafts import refuse_unknown_types
@@ -54,6 +55,21 @@ def birth_columns(advances: Sequence[TriggerAdvance]) -> tuple[object, ...]:
         uniform([draft.delay_seconds for _, _, _, draft in births]),
         uniform([draft.reason for _, _, _, draft in births]),
     )
+
+
+def place_columns(advances: Sequence[TriggerAdvance]) -> tuple[list[str | None], list[int | None]]:
+    """Concurrency keys in the order of births, and maxima in that of policies; empty where nobody has one."""
+    if all(advance.policies.concurrency_max is None for advance in advances):
+        return [], []
+    keys: list[str | None] = []
+    for advance in advances:
+        keys += [_places(advance)] * (len(advance.runs) + len(advance.skipped))
+    return keys, [policies.concurrency_max for policies in dict.fromkeys(each.policies for each in advances)]
+
+
+def _places(advance: TriggerAdvance) -> str | None:
+    policies = advance.policies
+    return places_of(advance.tenant_id, advance.schedule_id, policies.concurrency_key, policies.concurrency_max)
 
 
 def event_columns(advances: Sequence[TriggerAdvance]) -> tuple[list[object], ...]:

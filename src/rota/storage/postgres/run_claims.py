@@ -28,6 +28,7 @@ from rota.storage.postgres.lane_looks import (
     LaneSeen,
     Look,
 )
+from rota.storage.postgres.places import give_freed_places
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.run_rows import claimed_of_row, optional_worker, plain_claim_of_row, sparse, uniform
 from rota.storage.postgres.single_statements import SingleStatements
@@ -274,6 +275,7 @@ class PostgresRunClaims:
         for run_id, turn in zip(row["serial_ids"], row["turns"], strict=True):
             startable.end_turn(run_id, turn)
         startable.limited_queues.update(zip(row["limited_ids"], row["limited_queues"], strict=True))
+        startable.placed_queues = await self._give_places(row["keys"])
         for turn, queue in zip(row["freed_turns"], row["freed_queues"], strict=True):
             startable.add_queue(turn, queue)
         return tuple([SettleResult(s.run_id, s.run_id in accepted, startable.queues(s.run_id)) for s in settlements])
@@ -282,6 +284,7 @@ class PostgresRunClaims:
         """Which settlements were accepted, by their number from 1, and what they made startable."""
         rows = await self._statements.fetch("settling attempts", _SETTLE_BATCH, run_ids, *columns)
         startable = _Startable()
+        startable.placed_queues = await self._give_places([row["key"] for row in rows if row["key"] is not None])
         for row in rows:
             if row["n"] is None:
                 startable.add_queue(row["turn"], row["queue"])
@@ -291,6 +294,15 @@ class PostgresRunClaims:
             if row["queue"] is not None:
                 startable.limited_queues[row["n"]] = row["queue"]
         return {row["n"] for row in rows if row["n"] is not None}, startable
+
+    async def _give_places(self, keys: Sequence[str]) -> tuple[str, ...]:
+        """What is settled stays so: places that are not given now are given by the leader's watch."""
+        if not keys:
+            return ()
+        try:
+            return await give_freed_places(self._statements, keys)
+        except Unavailable:
+            return ()
 
 
 class _Claiming:
@@ -341,6 +353,8 @@ class _Startable:
     def __init__(self) -> None:
         # Where a run has ended under a limit, another may begin.
         self.limited_queues: dict[int | str, str] = {}
+        # Where a run has got the place of one that has ended. Whoever is asked about first tells of them.
+        self.placed_queues: tuple[str, ...] = ()
         self._turns: dict[int | str, str] = {}
         self._queues: dict[str, list[str]] = {}
 
@@ -352,9 +366,10 @@ class _Startable:
 
     def queues(self, settlement: int | str) -> tuple[str, ...]:
         freed = self._queues.get(self._turns[settlement], ()) if settlement in self._turns else ()
+        placed, self.placed_queues = self.placed_queues, ()
         if settlement in self.limited_queues:
-            return tuple(sorted({*freed, self.limited_queues[settlement]}))
-        return tuple(sorted(freed))
+            return tuple(sorted({*freed, *placed, self.limited_queues[settlement]}))
+        return tuple(sorted({*freed, *placed})) if placed else tuple(sorted(freed))
 
 
 def _place_of(row: Row) -> tuple[int, datetime, str]:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from rota.core.concurrency import places_of
 from rota.core.fan_out import parent_of
 from rota.domain.ids import AttemptToken, RunId, ScheduleId, TenantId, TriggerId, WorkerId
 from rota.domain.policies import RunPolicy
@@ -52,6 +53,18 @@ def draft_columns(drafts: Sequence[RunDraft]) -> tuple[Sequence[object], ...]:
         sparse([draft.due_at for draft in drafts]),
         uniform([bool(draft.depends_on) for draft in drafts]),
     )
+
+
+def place_columns(drafts: Sequence[RunDraft]) -> tuple[Sequence[object], ...]:
+    """The concurrency keys of drafts with their maxima, behind all other columns of `runs/enqueue_drafts`."""
+    if all(draft.policy.concurrency_max is None for draft in drafts):
+        return [], []
+    return [places_of_draft(draft) for draft in drafts], [draft.policy.concurrency_max for draft in drafts]
+
+
+def places_of_draft(draft: RunDraft) -> str | None:
+    policy = draft.policy
+    return places_of(draft.tenant_id, draft.schedule_id, policy.concurrency_key, policy.concurrency_max)
 
 
 def _storable(value: Target | RunPolicy) -> msgspec.Raw:

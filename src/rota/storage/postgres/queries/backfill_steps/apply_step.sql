@@ -46,8 +46,9 @@ WITH fence AS MATERIALIZED (
      WHERE (d.run_id IN (SELECT k.run_id FROM keyed k)) IS TRUE
 ), queued AS (
     INSERT INTO scheduler.live_runs (run_id, tenant_id, schedule_id, due_at, timeout_seconds, priority, state, queue,
-                                     is_serial)
-    SELECT d.run_id, $4, d.schedule_id, d.now, $18, $20, 'queued', $19, $21
+                                     is_serial, is_asleep, key_id, key_max, wanted_at)
+    SELECT d.run_id, $4, d.schedule_id, CASE WHEN $29::uuid IS NULL THEN d.now ELSE 'infinity' END, $18, $20, 'queued', $19, $21,
+           $29 IS NOT NULL, $29, $30, CASE WHEN $29 IS NOT NULL THEN d.now END
       FROM drafts d
      WHERE (d.run_id IN (SELECT k.run_id FROM keyed k)) IS TRUE
 ), stepped AS (

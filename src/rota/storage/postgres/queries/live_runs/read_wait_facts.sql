@@ -2,7 +2,8 @@
 -- Limits and workers are the platform's; of what is counted, a tenant is told how many, not whose.
 -- $3 is its task. A limit's running runs are counted to its maximum, which is at most 100,000 index entries.
 WITH held AS MATERIALIZED (
-    SELECT l.run_id, l.tenant_id, l.schedule_id, l.queue, l.due_at, l.attempts_count, l.is_serial,
+    SELECT l.run_id, l.tenant_id, l.schedule_id, l.queue, l.due_at, l.attempts_count, l.is_serial, l.key_id,
+           l.key_max, l.wanted_at,
            scheduler.current_time() AS now
       FROM scheduler.live_runs l
      WHERE l.state = 'queued'
@@ -32,7 +33,13 @@ WITH held AS MATERIALIZED (
      CROSS JOIN LATERAL scheduler.room_of(ARRAY[h.queue], ARRAY[h.tenant_id], false) AS r
       JOIN scheduler.limits l ON l.kind = r.kind AND l.name = r.name
 )
-SELECT h.now, h.queue, nullif(h.due_at, 'infinity') AS due_at, h.attempts_count,
+SELECT h.now, h.queue, coalesce(h.wanted_at, nullif(h.due_at, 'infinity')) AS due_at, h.attempts_count,
+       CASE WHEN h.wanted_at IS NOT NULL THEN h.key_max END AS key_max,
+       CASE WHEN h.wanted_at IS NOT NULL THEN
+           (SELECT count(*)
+              FROM (SELECT FROM scheduler.live_runs v
+                     WHERE v.key_id = h.key_id AND v.wanted_at IS NULL AND v.due_at < 'infinity'
+                     LIMIT h.key_max) AS taken) END AS taken_count,
        (SELECT count(*)
           FROM scheduler.run_dependencies d
          WHERE d.tenant_id = $1

@@ -3,7 +3,8 @@
 -- service: a worker serves all tenants.
 -- $1 are the ids in their order, so that two settlers do not deadlock; $5 and $6 the first and the last of them.
 -- What is claimed has a worker: said in this way, no index but that of claimed runs can serve, whatever is expected.
--- It answers with the ids that it accepted, unless these are all, and with the queues in which a run now may have a turn.
+-- It answers with the ids that it accepted, unless these are all, with the queues in which a run now may have a turn,
+-- and with the concurrency keys of which a place may be free.
 WITH clock AS MATERIALIZED (
     SELECT scheduler.current_time() AS now
 ), removed AS (
@@ -12,7 +13,7 @@ WITH clock AS MATERIALIZED (
        AND l.attempt_token = $2
        AND l.worker_id IS NOT NULL
     RETURNING l.run_id, l.tenant_id, l.schedule_id, l.worker_id, l.started_at, l.attempts_count, l.is_serial,
-              CASE WHEN l.is_limited THEN l.queue END AS limited_queue
+              CASE WHEN l.is_limited THEN l.queue END AS limited_queue, l.key_id
 ), alike AS MATERIALIZED (
     SELECT m.tenant_id, m.worker_id, m.started_at, m.attempts_count, array_agg(m.run_id) AS run_ids
       FROM removed m
@@ -42,6 +43,7 @@ SELECT m.accepted,
        ARRAY(SELECT f.schedule_id::text FROM freed f ORDER BY f.schedule_id, f.queue) AS freed_turns,
        ARRAY(SELECT f.queue FROM freed f ORDER BY f.schedule_id, f.queue) AS freed_queues,
        ARRAY(SELECT s.run_id::text FROM removed s WHERE s.limited_queue IS NOT NULL ORDER BY s.run_id) AS limited_ids,
+       ARRAY(SELECT DISTINCT s.key_id::text FROM removed s WHERE s.key_id IS NOT NULL) AS keys,
        ARRAY(SELECT s.limited_queue FROM removed s WHERE s.limited_queue IS NOT NULL ORDER BY s.run_id) AS limited_queues
   FROM (SELECT CASE WHEN count(*) < cardinality($1::uuid[]) THEN coalesce(array_agg(s.run_id::text), '{}') END AS accepted
           FROM removed s) AS m

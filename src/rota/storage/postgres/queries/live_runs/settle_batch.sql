@@ -4,6 +4,7 @@
 -- `give_back` returns a claim that was never begun: its attempt is not counted, its place is kept.
 -- Records are ended by a function: a statement that locks rows may not prune partitions (see tests/integration/plans).
 -- A serial run's turn ends with its attempt. Rows without `n` name the queues in which a run now may have the turn.
+-- What waits for its next try leaves its place of a concurrency key; `key` names keys that may have a free one.
 -- A column that may be NULL is empty where all its values are; any other has one element where all are the same.
 WITH given AS MATERIALIZED (
     SELECT g.n, g.run_id, g.token, g.result, g.error,
@@ -34,7 +35,11 @@ WITH given AS MATERIALIZED (
            worker_id = NULL,
            started_at = NULL,
            hard_deadline_at = NULL,
-           due_at = CASE h.verb WHEN 'retry' THEN c.now + make_interval(secs => h.delay_seconds) ELSE l.due_at END,
+           due_at = CASE WHEN h.verb <> 'retry' THEN l.due_at
+                         WHEN l.key_id IS NOT NULL AND h.delay_seconds > 0 THEN 'infinity'
+                         ELSE c.now + make_interval(secs => h.delay_seconds) END,
+           wanted_at = CASE WHEN l.key_id IS NOT NULL AND h.verb = 'retry' AND h.delay_seconds > 0 THEN
+                                 c.now + make_interval(secs => h.delay_seconds) END,
            attempts_count = l.attempts_count - (h.verb = 'give_back')::integer,
            is_asleep = h.verb = 'retry' AND h.delay_seconds > 0,
            losses_count = l.losses_count + (h.verb = 'retry' AND h.outcome = 'lost')::integer
@@ -45,7 +50,7 @@ WITH given AS MATERIALIZED (
        AND NOT h.is_cancelled
     RETURNING h.n, h.run_id, h.verb, h.outcome, h.reason, h.result, h.error, h.dead_letter, h.verb <> 'give_back' AS counts,
               h.tenant_id, h.schedule_id, h.worker_id, h.started_at, h.attempts_count, l.is_serial,
-              CASE WHEN l.is_limited THEN l.queue END AS limited_queue
+              CASE WHEN l.is_limited THEN l.queue END AS limited_queue, l.key_id
 ), removed AS (
     DELETE FROM scheduler.live_runs l
      USING (SELECT * FROM given ORDER BY run_id) AS g
@@ -56,7 +61,7 @@ WITH given AS MATERIALIZED (
     RETURNING g.n, g.run_id, CASE WHEN g.verb IN ('succeed', 'fail') THEN g.verb ELSE 'cancel' END AS verb,
               g.outcome, g.reason, g.result, g.error, g.dead_letter, g.verb <> 'give_back' AS counts,
               l.tenant_id, l.schedule_id, l.worker_id, l.started_at, l.attempts_count, l.is_serial,
-              CASE WHEN l.is_limited THEN l.queue END AS limited_queue
+              CASE WHEN l.is_limited THEN l.queue END AS limited_queue, l.key_id
 ), ended AS MATERIALIZED (
     SELECT count(*)
       FROM (SELECT array_agg(h.tenant_id) AS tenants, array_agg(h.run_id) AS ids,
@@ -97,6 +102,9 @@ WITH given AS MATERIALIZED (
      WHERE s.outcome <> 'succeeded'
        AND fact.type IS NOT NULL
 )
-SELECT s.n, CASE WHEN s.is_serial THEN s.schedule_id::text END AS turn, s.limited_queue AS queue FROM settled s CROSS JOIN ended
+SELECT s.n, CASE WHEN s.is_serial THEN s.schedule_id::text END AS turn, s.limited_queue AS queue,
+       s.key_id::text AS key
+  FROM settled s
+ CROSS JOIN ended
  UNION ALL
-SELECT NULL, f.schedule_id::text, f.queue FROM freed f
+SELECT NULL, f.schedule_id::text, f.queue, NULL FROM freed f

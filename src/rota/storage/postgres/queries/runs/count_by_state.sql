@@ -20,7 +20,7 @@ WITH clock AS MATERIALIZED (
 )
 SELECT CASE WHEN l.state = 'queued' AND l.attempts_count = 0 AND l.due_at > c.now THEN 'scheduled' ELSE l.state END AS state,
        count(*) AS runs_count
-  FROM (SELECT q.state, q.attempts_count, q.due_at
+  FROM (SELECT q.state, q.attempts_count, coalesce(q.wanted_at, q.due_at) AS due_at
           FROM scheduler.live_runs q
          WHERE q.tenant_id = $1
            AND q.state = 'queued'

@@ -1,6 +1,6 @@
 -- Stores any number of one tenant's drafts in one round trip: a known key creates nothing (law 7).
 -- Keys are inserted in their own order, so that two batches with the same keys cannot deadlock.
--- What waits for other runs has a due time that never comes (see 0027).
+-- What waits for other runs, or for a place of its concurrency key, has a due time that never comes (see 0027 and 0035).
 -- A column that may be NULL is empty where all its values are; any other has one element where all are the same.
 WITH clock AS MATERIALIZED (
     SELECT c.now, scheduler.uuid7_series(c.now) AS series FROM (SELECT scheduler.current_time() AS now) AS c
@@ -14,7 +14,7 @@ WITH clock AS MATERIALIZED (
            coalesce(d.reason, ($14::text[])[1]) AS reason,
            coalesce(d.created_by, ($16::text[])[1]) AS created_by,
            coalesce(d.is_serial, ($17::boolean[])[1]) AS is_serial,
-           coalesce(d.waits, ($19::boolean[])[1]) AS waits,
+           coalesce(d.waits, ($19::boolean[])[1]) AS waits, d.key_id, d.key_max,
            c.now, scheduler.uuid7_nth(c.series, d.n) AS run_id,
            coalesce(d.due_at, coalesce(d.fire_at, c.now)
                               + coalesce(d.delay_seconds, ($7::float8[])[1]) * interval '1 second') AS due_at
@@ -22,10 +22,11 @@ WITH clock AS MATERIALIZED (
      CROSS JOIN unnest($2::json[], $3::json[], $4::float8[], $5::text[], $6::smallint[], $7::float8[], $8::uuid[],
                        $9::text[], $10::uuid[], $11::bigint[], $12::uuid[], $13::timestamptz[], $14::text[],
                        $15::uuid[], $16::text[], $17::boolean[], $18::timestamptz[], $19::boolean[],
-                       array_fill(true, ARRAY[$25::integer]))
+                       array_fill(true, ARRAY[$25::integer]), $26::uuid[], $27::integer[])
            WITH ORDINALITY AS d (target, policy, timeout_seconds, queue, priority, delay_seconds, key,
                                  idempotency_key, schedule_id, schedule_version, trigger_id, fire_at, reason,
-                                 retry_of, created_by, is_serial, due_at, waits, is_there, n)
+                                 retry_of, created_by, is_serial, due_at, waits, is_there,
+                                 key_id, key_max, n)
 ), keyed AS (
     INSERT INTO scheduler.run_keys (key, run_id, created_at, tenant_id)
     SELECT DISTINCT ON (d.key) d.key, d.run_id, d.now, $1
@@ -43,9 +44,10 @@ WITH clock AS MATERIALIZED (
      WHERE d.key IS NULL OR d.run_id IN (SELECT k.run_id FROM keyed k)
 ), queued AS (
     INSERT INTO scheduler.live_runs (run_id, tenant_id, schedule_id, due_at, timeout_seconds, priority, state, queue,
-                                     is_serial, is_asleep)
-    SELECT d.run_id, $1, d.schedule_id, CASE WHEN d.waits THEN 'infinity' ELSE d.due_at END, d.timeout_seconds, d.priority,
-           'queued', d.queue, d.is_serial, d.waits OR d.due_at > d.now
+                                     is_serial, is_asleep, key_id, key_max, wanted_at)
+    SELECT d.run_id, $1, d.schedule_id, CASE WHEN d.waits OR d.key_id IS NOT NULL THEN 'infinity' ELSE d.due_at END, d.timeout_seconds,
+           d.priority, 'queued', d.queue, d.is_serial, d.waits OR d.due_at > d.now OR d.key_id IS NOT NULL, d.key_id, d.key_max,
+           CASE WHEN d.key_id IS NOT NULL AND NOT d.waits THEN d.due_at END
       FROM drafts d
      WHERE d.key IS NULL OR d.run_id IN (SELECT k.run_id FROM keyed k)
 ), audited AS (

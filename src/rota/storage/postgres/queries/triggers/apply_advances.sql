@@ -3,7 +3,7 @@
 -- The fence is locked before the clock is read; no row at all means that it is gone. A schedule that somebody is
 -- changing this instant is passed over and read again. Keys are inserted in their own order: no deadlock.
 -- $4 to $11 one step per trigger, $13 to $17 what runs take from policies, $18 to $26 runs and skipped runs, $28 to $32
--- events. A column may be short: its first element then stands for all. A run's target and version are looked up, not
+-- events, $33 and $34 concurrency keys by run and their maxima by policy, which may be empty. A column may be short: its first element then stands for all. A run's target and version are looked up, not
 -- sent: its schedule is locked in the version that was planned. IS TRUE keeps these look-ups hashed, whatever is expected.
 WITH fence AS MATERIALIZED (
     SELECT l.expires_at FROM scheduler.leases l WHERE l.name = $1 AND l.epoch = $2 AND l.holder = $3 FOR KEY SHARE
@@ -88,7 +88,7 @@ WITH fence AS MATERIALIZED (
            coalesce(d.fire_at, ($24::timestamptz[])[1]) AS fire_at,
            coalesce(d.delay_seconds, ($25::float8[])[1]) * interval '1 second' AS delay,
            coalesce(d.reason, ($26::text[])[1]) AS reason,
-           t.now, scheduler.uuid7_nth(t.series, d.n) AS run_id
+           t.now, scheduler.uuid7_nth(t.series, d.n) AS run_id, ($33::uuid[])[d.n] AS key_id
       FROM term t
      CROSS JOIN unnest($18::text::bigint[], $19::boolean[], $20::integer[], $21::text::uuid[], $22::text::uuid[],
                        $23::text::uuid[], $24::timestamptz[], $25::float8[], $26::text[])
@@ -115,10 +115,11 @@ WITH fence AS MATERIALIZED (
     RETURNING state
 ), queued AS (
     INSERT INTO scheduler.live_runs (run_id, tenant_id, schedule_id, due_at, timeout_seconds, priority, state, queue,
-                                     is_serial, is_asleep)
-    SELECT d.run_id, d.tenant_id, d.schedule_id, d.fire_at + d.delay, ($14::float8[])[d.place],
+                                     is_serial, is_asleep, key_id, key_max, wanted_at)
+    SELECT d.run_id, d.tenant_id, d.schedule_id, CASE WHEN d.key_id IS NULL THEN d.fire_at + d.delay ELSE 'infinity' END, ($14::float8[])[d.place],
            ($16::smallint[])[d.place], 'queued', ($15::text[])[d.place], ($17::boolean[])[d.place],
-           d.fire_at + d.delay > d.now
+           d.fire_at + d.delay > d.now OR d.key_id IS NOT NULL, d.key_id, ($34::integer[])[d.place],
+           CASE WHEN d.key_id IS NOT NULL THEN d.fire_at + d.delay END
       FROM drafts d
      WHERE NOT d.skipped
        AND (d.run_id IN (SELECT k.run_id FROM keyed k)) IS TRUE
