@@ -93,6 +93,18 @@ class RunVerbs:
         (enqueued,) = await self._store(actor, [_keyed(actor, draft, scope)], "trigger")
         return enqueued
 
+    async def made(self, actor: Actor, enqueued: Enqueued) -> Run:
+        """The run that a verb has made, or made once under the same key. Raises STATE_CONFLICT where it is gone: keys
+        are kept for longer than runs that were deleted.
+        """
+        try:
+            return await self._reader.get(actor.tenant_id, enqueued.run_id)
+        except DomainError as refused:
+            if refused.code != "NOT_FOUND":
+                raise
+            detail = f"the run that was made of this once, {enqueued.run_id}, is deleted"
+            raise DomainError("STATE_CONFLICT", f"{detail}; a new key makes another one") from refused
+
     async def cancel(self, actor: Actor, run_id: RunId) -> Run:
         """A running one ends within seconds: the worker that holds it is told. Terminal: STATE_CONFLICT."""
         run = await self._control.cancel_if_live(actor.tenant_id, run_id, actor.audit("cancel", "run", run_id))

@@ -1,8 +1,10 @@
+import re
 from typing import Any
 
 import pytest
 
 from rota.domain.ids import RunId
+from rota.services import bulk_verbs
 from tests.integration.api.world import GLOBEX, World, execute_once
 
 
@@ -63,6 +65,44 @@ async def test_deleting_needs_an_admin_a_condition_and_the_count_and_is_for_good
     lifetime = (await empty_world.call("GET", "/stats")).json()["lifetime"]
     assert lifetime["sums"]["failed_count"] == 2
     assert (await empty_world.call("GET", "/stats/drift")).json()["uncounted_count"] == 0
+
+
+async def test_what_one_call_leaves_the_next_goes_on_with_whoever_calls(
+    empty_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_verbs, "BATCH_DELETIONS_MAX", 1)
+    monkeypatch.setattr(bulk_verbs, "BATCHES_PER_CALL_MAX", 2)
+    await dead_letters(empty_world, 3)
+    asked = {"filter": {"states": ["failed"]}, "dry_run": False, "expected_count": 3}
+    begun = (await empty_world.call("POST", "/runs/bulk/delete", asked)).json()["operation"]
+    assert (begun["done_count"], begun["finished_at"]) == (2, None)
+    path = f"/runs/bulk/{begun['id']}/continue"
+    ended, again = [(await empty_world.call("POST", path, {}, role="operator")).json() for _ in range(2)]
+    assert ended == again
+    assert ended["done_count"] == 3
+    assert ended["finished_at"] is not None
+    assert (await empty_world.call("GET", "/runs")).json()["total_count"] == 0
+
+
+async def test_a_key_of_a_deleted_run_says_so_and_makes_none(empty_world: World) -> None:
+    body = {"task": "report", "idempotency_key": "k"}
+    run = (await empty_world.call("POST", "/runs", body)).json()
+    await empty_world.call("POST", f"/runs/{run['id']}/cancel")
+    asked = {"filter": {"task": "report"}, "dry_run": False, "expected_count": 1}
+    await empty_world.call("POST", "/runs/bulk/delete", asked)
+    again = await empty_world.call("POST", "/runs", body)
+    assert (again.status_code, again.json()["code"]) == (409, "STATE_CONFLICT")
+    assert run["id"] in again.json()["detail"]
+    assert (await empty_world.call("GET", "/runs")).json()["total_count"] == 0
+
+
+async def test_every_history_that_is_kept_with_runs_goes_with_them(empty_world: World) -> None:
+    """A new kind of it is to be deleted, too."""
+    kinds = await empty_world.owner_pool.fetch("SELECT kind FROM scheduler.retention WHERE is_with_runs")
+    source = await empty_world.owner_pool.fetchval(
+        "SELECT pg_get_functiondef('scheduler.delete_ended_runs(text, uuid[], text, integer)'::regprocedure)"
+    )
+    assert set(re.findall(r"DELETE FROM scheduler\.(\w+)", source)) == {row["kind"] for row in kinds}
 
 
 async def test_a_repeated_request_begins_one_operation(empty_world: World) -> None:

@@ -39,6 +39,8 @@ async def test_a_target_may_stand_instead_of_a_task(empty_world: World) -> None:
     answer = await empty_world.call("POST", "/runs", {"target": target})
     assert answer.json()["target"] == {
         **target,
+        "accept_202": "done",
+        "callback_timeout_seconds": None,
         "method": "POST",
         "headers": {},
         "signed_with": None,

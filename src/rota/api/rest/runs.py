@@ -59,7 +59,7 @@ async def create_run(call: Call[RunRequest | list[RunRequest], Nothing]) -> Answ
 async def _enqueue_one(call: Call[Any, Any], request: RunRequest) -> Answer:
     draft = draft_of(with_header_key(request, call.idempotency_key), call.actor)
     (enqueued,) = await call.services.runs.enqueue(call.actor, (draft,))
-    run = await call.services.ports.run_reader.get(call.tenant_id, enqueued.run_id)
+    run = await call.services.runs.made(call.actor, enqueued)
     return Answer(run_view(run), 201 if enqueued.created else 200, {"Location": f"/api/v1/runs/{run.id}"})
 
 
@@ -124,7 +124,7 @@ async def retry_run(call: Call[Nothing, Nothing]) -> Answer:
 async def replay_run(call: Call[Nothing, Nothing]) -> Answer:
     """Run a dead-lettered run again, once: whoever asks later gets the run that was made first."""
     replayed = await call.services.runs.replay(call.actor, _id(call))
-    run = await call.services.ports.run_reader.get(call.tenant_id, replayed.run_id)
+    run = await call.services.runs.made(call.actor, replayed)
     return Answer(run_view(run), headers={"Location": f"/api/v1/runs/{run.id}"})
 
 

@@ -212,7 +212,7 @@ async def resume_schedule(call: Call[ResumeRequest, Nothing]) -> Answer:
 async def trigger_schedule(call: Call[TriggerRequest, Nothing]) -> Answer:
     """Make a run of a schedule now, beside its own times."""
     enqueued = await call.services.runs.trigger(call.actor, _id(call), call.body, call.idempotency_key)
-    run = await call.services.ports.run_reader.get(call.tenant_id, enqueued.run_id)
+    run = await call.services.runs.made(call.actor, enqueued)
     return Answer(run_view(run), 201 if enqueued.created else 200, {"Location": f"/api/v1/runs/{run.id}"})
 
 
