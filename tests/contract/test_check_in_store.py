@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from rota.core.check_ins import on_ping, opened
+from rota.core.check_ins import on_pause, on_ping, on_resume, opened
 from rota.domain.check_in import CheckIn, PingSignal
 from rota.domain.errors import DomainError
 from rota.domain.ids import CheckInId, TenantId
@@ -18,6 +18,8 @@ from tests.contract.records import ACME, GLOBEX, new_id
 from tests.contract.stores import START, Stores
 
 CREATE = AuditEntry("ada", "create", "check_in", "c", "req-1")
+PAUSE = AuditEntry("ada", "pause", "check_in", "c", "req-4")
+ROTATE = AuditEntry("ada", "rotate", "check_in", "c", "req-5")
 DELETE = AuditEntry("ada", "delete", "check_in", "c", "req-2")
 REVOKE = AuditEntry("root", "revoke", "tenant", "acme", "req-3")
 
@@ -167,3 +169,70 @@ async def test_nobody_waits_for_a_revoked_tenants_jobs(
     assert not await ping(check_ins, b"secret")
     assert await deadlines.next_deadline_in_seconds() is None
     assert await deadlines.mark_missed(10) == 0
+
+
+async def test_while_it_is_paused_nothing_is_missed_and_pings_are_noted_only(
+    stores: Stores, check_ins: CheckInStore, deadlines: CheckInDeadlines
+) -> None:
+    made = await check_ins.create(record(), b"secret", CREATE)
+    await stores.clock.advance(1)
+    paused = await check_ins.change(ACME, made.id, on_pause, "CheckInPaused", PAUSE)
+    assert await check_ins.change(ACME, made.id, on_pause, "CheckInPaused", PAUSE) == paused
+    assert (paused.paused_at, paused.deadline_at) == (START + timedelta(seconds=1), None)
+    await stores.clock.advance(1_000)
+    assert (await deadlines.next_deadline_in_seconds(), await deadlines.mark_missed(10)) == (None, 0)
+    for signal in ("start", "fail", "success"):
+        assert await ping(check_ins, b"secret", signal)
+    noted = await check_ins.get(ACME, made.id)
+    assert (noted.state, noted.deadline_at) == ("waiting", None)
+    assert noted.succeeded_at == noted.failed_at == noted.started_at == START + timedelta(seconds=1_001)
+
+    resumed = await check_ins.change(ACME, made.id, on_resume, "CheckInResumed", PAUSE)
+    assert (resumed.paused_at, resumed.deadline_at) == (None, START + timedelta(seconds=1_071))
+    assert await check_ins.get(ACME, made.id) == resumed
+    assert await told(stores) == ["Created", "Paused", "Resumed"]
+    entries = [one for one in await stores.audit.audit_of(ACME) if one.resource == "check_in"]
+    assert entries == [CREATE, PAUSE, PAUSE]
+
+
+async def test_one_that_was_missing_waits_anew_when_it_is_resumed(
+    stores: Stores, check_ins: CheckInStore, deadlines: CheckInDeadlines
+) -> None:
+    made = await check_ins.create(record(), b"secret", CREATE)
+    await stores.clock.advance(70)
+    await deadlines.mark_missed(10)
+    await check_ins.change(ACME, made.id, on_pause, "CheckInPaused", PAUSE)
+    resumed = await check_ins.change(ACME, made.id, on_resume, "CheckInResumed", PAUSE)
+    assert (resumed.state, resumed.missed_at) == ("waiting", None)
+    await stores.clock.advance(70)
+    assert await deadlines.mark_missed(10) == 1
+    assert await told(stores) == ["Created", "Missed", "Paused", "Resumed", "Missed"]
+
+
+async def test_an_old_address_is_good_for_its_overlap_and_never_longer(stores: Stores, check_ins: CheckInStore) -> None:
+    made = await check_ins.create(record(), b"first", CREATE)
+    rotated = await check_ins.rotate(ACME, made.id, b"second", 100.0, ROTATE)
+    assert rotated.old_address_until == START + timedelta(seconds=100)
+    assert [await ping(check_ins, token) for token in (b"first", b"second")] == [True, True]
+    await stores.clock.advance(100)
+    assert [await ping(check_ins, token) for token in (b"first", b"second")] == [False, True]
+
+    await check_ins.rotate(ACME, made.id, b"third", 100.0, ROTATE)
+    await check_ins.rotate(ACME, made.id, b"fourth", 0.0, ROTATE)
+    alive = [await ping(check_ins, token) for token in (b"first", b"second", b"third", b"fourth")]
+    assert alive == [False, False, False, True]
+    assert (await told(stores)).count("Rotated") == 3
+
+
+async def test_anothers_check_in_is_neither_changed_nor_given_an_address(check_ins: CheckInStore) -> None:
+    made = await check_ins.create(record(), b"secret", CREATE)
+    for unknown in (made.id, CheckInId(new_id()), CheckInId("nonsense")):
+        for attempt in (
+            check_ins.change(GLOBEX, unknown, on_pause, "CheckInPaused", PAUSE),
+            check_ins.rotate(GLOBEX, unknown, b"mine", 0.0, ROTATE),
+        ):
+            with pytest.raises(DomainError) as refused:
+                await attempt
+            assert refused.value.code == "NOT_FOUND"
+    assert await check_ins.get(ACME, made.id) == made
+    assert await ping(check_ins, b"secret")

@@ -230,13 +230,14 @@ def test_no_page_is_wider_than_its_window(visitor: Visitor, rota: RunningRota, w
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
-def test_milestones_limits_jobs_segments_and_other_runs_are_shown_and_reached_by_keyboard(
+def test_milestones_limits_jobs_check_ins_segments_and_other_runs_are_shown_and_reached_by_keyboard(
     visitor: Visitor, rota: RunningRota
 ) -> None:
     due = {"kind": "milestone", "name": "AUTO_12H", "evidence": "installation", "age_seconds": 43_200}
     rota.make_schedule("insights", "exit 3", triggers=[due])
     rota.ask("PUT", "/api/v1/evidence/installation/site-1", {"occurred_at": "2026-01-01T00:00:00Z"})
     rota.ask("PUT", "/api/v1/limits/queues/mail", {"concurrency_max": 5})
+    rota.ask("POST", "/api/v1/check-ins", {"name": "dump", "cron": "0 2 * * *", "timezone": "Europe/Paris"})
     build = {"sbom": sbom(), "sbom_id": "shop"}
     rota.wait_ended(rota.ask("POST", "/api/v1/graphs/build", build)["run_id"])
     spread = {"selector": {"kind": "static", "items": list("abc")}, "segment_size": 2}
@@ -253,6 +254,7 @@ def test_milestones_limits_jobs_segments_and_other_runs_are_shown_and_reached_by
         for path, said in (
             ("/milestones", ("AUTO_12H", "backing off", "the command ended with exit code 3", "UTC")),
             ("/limits", ("mail", "0 of 5", "has room")),
+            ("/check-ins", ("dump", "waiting", "0 2 * * * · Europe/Paris", "in ")),
             ("/jobs", ("build · shop", "7 components", "succeeded")),
             (f"/runs/{fans}", ("3 items in 2 segments", "segment 1", "segment 2")),
             (f"/runs/{last}", ("It runs once all of these have succeeded", "this run")),

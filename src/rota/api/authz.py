@@ -126,6 +126,8 @@ LEAST_ROLE: dict[Access, Role] = {
     Access("policy_jobs", "replay"): "operator",
     Access("check_ins", "read"): "viewer",
     Access("check_ins", "create"): "admin",
+    Access("check_ins", "pause"): "operator",
+    Access("check_ins", "resume"): "operator",
     Access("check_ins", "delete"): "admin",
     Access("templates", "read"): "viewer",
     Access("templates", "change"): "admin",

@@ -1,6 +1,6 @@
 """`rota check-in …`: jobs that run elsewhere and tell that they did."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -21,6 +21,7 @@ _COLUMNS = (
     field("LAST FAILURE", "failed_at"),
     field("MISSED", "missed_at"),
     field("DEADLINE", "deadline_at"),
+    field("PAUSED", "paused_at"),
 )
 
 
@@ -50,8 +51,33 @@ def create_check_in(
 ) -> None:
     """Make a check-in. The URL to ping is shown this once."""
     body = {"name": name, "cron": cron, "timezone": zone, "every_seconds": every, "grace_seconds": grace}
-    made = dict(session.client.call("POST", "/check-ins", body=body).body)
-    session.printer.item({**made, "ping_url": f"{session.client.url}{made['ping_path']}"})
+    _show_address(session, dict(session.client.call("POST", "/check-ins", body=body).body))
+
+
+@check_ins.command("pause")
+@with_session
+def pause_check_in(session: Session, check_in_id: CheckInId) -> None:
+    """Wait for nothing until it is resumed."""
+    session.printer.item(session.client.call("POST", f"{_path(check_in_id)}/pause").body)
+
+
+@check_ins.command("resume")
+@with_session
+def resume_check_in(session: Session, check_in_id: CheckInId) -> None:
+    """Wait for the next end from now on."""
+    session.printer.item(session.client.call("POST", f"{_path(check_in_id)}/resume").body)
+
+
+@check_ins.command("rotate")
+@with_session
+def rotate_check_in(
+    session: Session,
+    check_in_id: CheckInId,
+    overlap: Annotated[float, typer.Option(help="seconds for which the old URL is good beside the new one")] = 0.0,
+) -> None:
+    """Make another URL. It is shown this once; the old one is dead at once, or after the overlap."""
+    path = f"{_path(check_in_id)}/rotate"
+    _show_address(session, dict(session.client.call("POST", path, body={"overlap_seconds": overlap}).body))
 
 
 @check_ins.command("delete")
@@ -59,6 +85,10 @@ def create_check_in(
 def delete_check_in(session: Session, check_in_id: CheckInId) -> None:
     """Delete a check-in; its URL is dead from now on."""
     session.printer.item(session.client.call("DELETE", _path(check_in_id)).body)
+
+
+def _show_address(session: Session, made: dict[str, Any]) -> None:
+    session.printer.item({**made, "ping_url": f"{session.client.url}{made['ping_path']}"})
 
 
 def _path(check_in_id: str) -> str:

@@ -81,23 +81,7 @@ def build_application(
         readiness=readiness or {},
     )
     codes = SignInCodes(machine.clock, machine.ids)
-    pages = Pages(
-        DashboardPorts(
-            stores.schedules,
-            stores.run_reader,
-            stores.workers,
-            stores.bindings,
-            stores.flags,
-            stores.impacts,
-            stores.dependencies,
-            stores.milestones,
-            stores.evidence,
-            stores.limits,
-            stores.graph_jobs,
-            stores.policy_jobs,
-            stores.waits,
-        )
-    )
+    pages = Pages(_dashboard_ports(stores))
     authenticate = _visitor_of(stores.tokens)
     app = create_app(ports, ApiOptions(version=rota.__version__), pages=create_dashboard(pages, authenticate, codes))
     return Application(
@@ -107,6 +91,25 @@ def build_application(
         ScheduleVerbs(
             stores.schedules, stores.calendars, stores.idempotency, machine.ids, machine.wakeups, machine.clock
         ),
+    )
+
+
+def _dashboard_ports(stores: ServerStores) -> DashboardPorts:
+    return DashboardPorts(
+        stores.schedules,
+        stores.run_reader,
+        stores.workers,
+        stores.bindings,
+        stores.flags,
+        stores.impacts,
+        stores.dependencies,
+        stores.milestones,
+        stores.evidence,
+        stores.limits,
+        stores.graph_jobs,
+        stores.policy_jobs,
+        stores.waits,
+        stores.check_ins,
     )
 
 

@@ -24,7 +24,12 @@ GRACE_SECONDS_MAX = 30 * 86_400.0
 EARLY_SECONDS_MAX = 60.0
 """A clock elsewhere may be fast: an end that is told so little before its time counts for that time."""
 
-_STATES: dict[str, CheckInState] = {"on_time": "on_time", "failing": "failing", "missing": "missing"}
+_STATES: dict[str, CheckInState] = {
+    "waiting": "waiting",
+    "on_time": "on_time",
+    "failing": "failing",
+    "missing": "missing",
+}
 
 
 def check_in_problems(draft: CheckInDraft) -> Iterator[FieldProblem]:
@@ -49,6 +54,8 @@ def opened(check_in: CheckIn) -> CheckIn:
 
 def on_ping(check_in: CheckIn, signal: PingSignal, now: datetime) -> CheckInChange:
     """`now` is the store's time, read while it holds the record."""
+    if check_in.paused_at is not None:
+        return CheckInChange(_noted(check_in, signal, now))
     if signal == "start":
         return CheckInChange(structs.replace(check_in, started_at=now))
     if signal == "fail":
@@ -69,6 +76,32 @@ def on_deadline(check_in: CheckIn, now: datetime) -> CheckInChange | None:
     missed = structs.replace(check_in, state="missing", missed_at=now, expected_at=None, deadline_at=None)
     data = {"expected_at": check_in.expected_at, "deadline_at": check_in.deadline_at}
     return CheckInChange(missed, (_event("CheckInMissed", check_in, data),))
+
+
+def on_pause(check_in: CheckIn, now: datetime) -> CheckIn:
+    """Nothing is waited for any more. One that is paused stays as it is."""
+    if check_in.paused_at is not None:
+        return check_in
+    return structs.replace(check_in, paused_at=now, expected_at=None, deadline_at=None)
+
+
+def on_resume(check_in: CheckIn, now: datetime) -> CheckIn:
+    """From now on, as of a new one: what was to be told in the pause is not missed. One that runs stays as it is."""
+    if check_in.paused_at is None:
+        return check_in
+    resumed = structs.replace(check_in, paused_at=None)
+    if check_in.state == "missing":
+        state = _STATES[CHECK_IN_LIFECYCLE.next_state(check_in.state, "resume")]
+        resumed = structs.replace(resumed, state=state, missed_at=None)
+    return _expecting(resumed, now)
+
+
+def _noted(check_in: CheckIn, signal: PingSignal, now: datetime) -> CheckIn:
+    if signal == "start":
+        return structs.replace(check_in, started_at=now)
+    if signal == "fail":
+        return structs.replace(check_in, failed_at=now)
+    return structs.replace(check_in, succeeded_at=now)
 
 
 def _moved(check_in: CheckIn, verb: str, now: datetime) -> CheckIn:

@@ -25,6 +25,7 @@ from rota.domain.run import LogLine, Run
 from rota.domain.schedule import Schedule
 from rota.domain.tenancy import Principal
 from rota.ports.binding_store import BindingFilter, BindingStore
+from rota.ports.check_in_store import CheckInStore
 from rota.ports.dependency_store import DependencyReader
 from rota.ports.fan_out_store import ImpactReader
 from rota.ports.flag_store import FlagStore
@@ -48,6 +49,7 @@ LIMITS_SHOWN_MAX = 200
 JOBS_SHOWN_MAX = 50
 SEGMENTS_SHOWN_MAX = 200
 SEGMENT_ROWS_MAX = 50
+CHECK_INS_SHOWN_MAX = 500
 RUNS_SHOWN_MAX = 40
 STRIP_LENGTH_MAX = 12
 FIRES_PREVIEWED = 8
@@ -62,6 +64,7 @@ _TEMPLATE_WORDS = (
     drawing.full_width,
     words.day_words,
     words.duration_words,
+    words.check_in_words,
     words.exact_words,
     words.instant_words,
     words.json_words,
@@ -100,6 +103,7 @@ class DashboardPorts(Struct, frozen=True):
     graph_jobs: GraphJobStore
     policy_jobs: PolicyJobStore
     waits: WaitReader
+    check_ins: CheckInStore
 
 
 class ShownRun(Struct, frozen=True):
@@ -259,6 +263,12 @@ class Pages:
             graph_jobs=await self._ports.graph_jobs.page(who.tenant_id, JobFilter(), page),
             policy_jobs=await self._ports.policy_jobs.page(who.tenant_id, JobFilter(), page),
         )
+
+    async def check_ins(self, who: Principal, template: str) -> str:
+        """Which jobs elsewhere must tell of their ends, what they told last, and what is expected next."""
+        now = await self._now()
+        found = await self._ports.check_ins.page(who.tenant_id, PageRequest(limit=CHECK_INS_SHOWN_MAX))
+        return await self._page(template, who, now=now, check_ins=found.items, check_ins_count=found.total_count)
 
     async def _page(self, template: str, who: Principal, **context: object) -> str:
         """With what is switched off in its header."""

@@ -140,7 +140,7 @@ def _reading(door: Door) -> type[Controller]:
 
 def _listing(door: Door) -> type[Controller]:
     class ListingPages(Controller):
-        """Bindings, milestones, limits, jobs."""
+        """Bindings, check-ins, milestones, limits, jobs."""
 
         path = "/"
         include_in_schema = False
@@ -148,6 +148,10 @@ def _listing(door: Door) -> type[Controller]:
         @route("/bindings", http_method=READING)
         async def bindings(self, request: AnyRequest) -> Answer:
             return await door.show(request, "bindings", door.pages.bindings)
+
+        @route("/check-ins", http_method=READING)
+        async def check_ins(self, request: AnyRequest) -> Answer:
+            return await door.show(request, "check_ins", door.pages.check_ins)
 
         @route("/milestones", http_method=READING)
         async def milestones(self, request: AnyRequest) -> Answer:

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from rota.domain.check_in import CheckIn
 from rota.domain.dependencies import DependencyRule
 from rota.domain.graph_job import SEVERITIES, Severity
 from rota.domain.limit import LimitState
@@ -77,6 +78,13 @@ def trigger_words(trigger: Trigger) -> str:
             return f"once at {at:%Y-%m-%d %H:%M}Z"
         case MilestoneTrigger(name=name):
             return f"milestone {name}"
+
+
+def check_in_words(check_in: CheckIn) -> str:
+    """When an end is expected."""
+    if check_in.every_seconds is not None:
+        return f"every {exact_words(check_in.every_seconds)}"
+    return trigger_words(CronTrigger(check_in.cron or "", check_in.timezone))
 
 
 def target_words(target: Target) -> str:

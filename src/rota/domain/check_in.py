@@ -13,6 +13,8 @@ CheckInState: TypeAlias = Literal["waiting", "on_time", "failing", "missing"]
 PingSignal: TypeAlias = Literal["start", "success", "fail"]
 
 CHECK_INS_PER_TENANT_MAX = 10_000
+OVERLAP_SECONDS_MAX = 30 * 86_400.0
+"""How long two addresses of a check-in may be good at once."""
 
 CHECK_IN_LIFECYCLE = Lifecycle(
     name="check-in",
@@ -28,6 +30,7 @@ CHECK_IN_LIFECYCLE = Lifecycle(
         Transition("failing", "succeed", "on_time", "a success was told after a failure"),
         Transition("failing", "fail", "failing", "another failure was told"),
         Transition("failing", "miss", "missing", "nothing was told by the deadline"),
+        Transition("missing", "resume", "waiting", "it was paused and resumed: an end is waited for anew"),
         Transition("missing", "succeed", "on_time", "a success was told after the deadline"),
         Transition("missing", "fail", "failing", "a failure was told after the deadline"),
     ),
@@ -49,7 +52,8 @@ class CheckInDraft(Struct, frozen=True, forbid_unknown_fields=True):
 
 class CheckIn(Struct, frozen=True):
     """The stored record. `expected_at` and `deadline_at` are of the next end that is waited for; None while it is
-    missing, when nothing more can be missed, or where no time is to come.
+    missing, when nothing more can be missed, or where no time is to come. While it is paused nothing is waited for, and
+    pings are noted only. Until `old_address_until` the address before the last one is good, too.
     """
 
     id: CheckInId
@@ -68,6 +72,8 @@ class CheckIn(Struct, frozen=True):
     missed_at: datetime | None = None
     expected_at: datetime | None = None
     deadline_at: datetime | None = None
+    paused_at: datetime | None = None
+    old_address_until: datetime | None = None
 
 
 class CheckInChange(Struct, frozen=True):

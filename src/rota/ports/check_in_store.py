@@ -12,9 +12,12 @@ from rota.domain.tenancy import AuditEntry
 OnPing: TypeAlias = Callable[[CheckIn, datetime], CheckInChange]
 """Decides by the record and the store's time, read while the record is held."""
 
+OnChange: TypeAlias = Callable[[CheckIn, datetime], CheckIn]
+"""The same, of what an operator changes."""
+
 
 class CheckInStore(Protocol):
-    """`create`, `get`, `page` and `delete` are confined to the tenant; `ping` finds it by the address's hash."""
+    """All are confined to the tenant but `ping`, which finds it by the address's hash."""
 
     async def create(self, check_in: CheckIn, token_hash: bytes, audit: AuditEntry) -> CheckIn:
         """Raises NAME_TAKEN, QUOTA_EXCEEDED; NOT_FOUND or STATE_CONFLICT where the tenant is unknown or revoked."""
@@ -30,6 +33,18 @@ class CheckInStore(Protocol):
 
     async def delete(self, tenant_id: TenantId, check_in_id: CheckInId, audit: AuditEntry) -> CheckIn:
         """Its address is dead from now on. Raises NOT_FOUND."""
+        ...
+
+    async def change(
+        self, tenant_id: TenantId, check_in_id: CheckInId, decide: OnChange, event_type: str, audit: AuditEntry
+    ) -> CheckIn:
+        """Nothing is told where nothing changes. Raises NOT_FOUND."""
+        ...
+
+    async def rotate(
+        self, tenant_id: TenantId, check_in_id: CheckInId, token_hash: bytes, overlap_seconds: float, audit: AuditEntry
+    ) -> CheckIn:
+        """Another address; the last one is good for so long, the one before it is dead. Raises NOT_FOUND."""
         ...
 
     async def ping(self, token_hash: bytes, decide: OnPing) -> bool:

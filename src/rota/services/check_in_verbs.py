@@ -9,8 +9,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from rota.core.check_ins import check_in_problems, on_ping, opened
-from rota.domain.check_in import CheckIn, CheckInDraft, PingSignal
+from rota.core.check_ins import check_in_problems, on_pause, on_ping, on_resume, opened
+from rota.core.field_rules import number_problems
+from rota.domain.check_in import OVERLAP_SECONDS_MAX, CheckIn, CheckInDraft, PingSignal
 from rota.domain.errors import DomainError, invalid_input
 from rota.domain.ids import CheckInId
 from rota.ports.check_in_store import CheckInStore
@@ -96,6 +97,25 @@ class CheckInVerbs:
         return await self._check_ins.delete(
             actor.tenant_id, check_in_id, actor.audit("delete", "check_in", check_in_id)
         )
+
+    async def pause(self, actor: Actor, check_in_id: CheckInId) -> CheckIn:
+        """Raises NOT_FOUND."""
+        audit = actor.audit("pause", "check_in", check_in_id)
+        return await self._check_ins.change(actor.tenant_id, check_in_id, on_pause, "CheckInPaused", audit)
+
+    async def resume(self, actor: Actor, check_in_id: CheckInId) -> CheckIn:
+        """Raises NOT_FOUND."""
+        audit = actor.audit("resume", "check_in", check_in_id)
+        return await self._check_ins.change(actor.tenant_id, check_in_id, on_resume, "CheckInResumed", audit)
+
+    async def rotate(self, actor: Actor, check_in_id: CheckInId, overlap_seconds: float) -> IssuedCheckIn:
+        """Raises INVALID_INPUT, NOT_FOUND."""
+        problems = list(number_problems("overlap_seconds", overlap_seconds, 0.0, OVERLAP_SECONDS_MAX, "seconds"))
+        if problems:
+            raise invalid_input(problems)
+        secret, audit = self._ids.new_secret(), actor.audit("rotate", "check_in", check_in_id)
+        changed = await self._check_ins.rotate(actor.tenant_id, check_in_id, _digest(secret), overlap_seconds, audit)
+        return IssuedCheckIn(changed, secret)
 
     async def ping(self, secret: str, signal: PingSignal) -> None:
         """The same, whether or not there is such an address. Raises RATE_LIMITED."""

@@ -83,3 +83,35 @@ async def test_what_is_wrong_is_named(empty_world: World) -> None:
     await created(empty_world)
     again = await empty_world.call("POST", "/check-ins", {"name": "dump", "every_seconds": 60})
     assert (again.status_code, again.json()["code"]) == (409, "NAME_TAKEN")
+
+
+async def test_a_new_address_is_told_once_and_the_old_one_is_dead_or_soon_will_be(empty_world: World) -> None:
+    made = await created(empty_world)
+    rotate = f"/check-ins/{made['id']}/rotate"
+    second = (await empty_world.call("POST", rotate, {"overlap_seconds": 60})).raise_for_status().json()
+    assert second["old_address_until"] is not None
+    third = (await empty_world.call("POST", rotate)).raise_for_status().json()
+    assert len({one["ping_path"] for one in (made, second, third)}) == 3
+
+    for one in (made, second):
+        await ping(empty_world, one["ping_path"])
+    path = f"/check-ins/{made['id']}"
+    assert (await empty_world.call("GET", path)).json()["succeeded_at"] is None
+    await ping(empty_world, third["ping_path"])
+    assert (await empty_world.call("GET", path)).json()["succeeded_at"] is not None
+
+    for seconds in (-1, 2_592_001):
+        refused = await empty_world.call("POST", rotate, {"overlap_seconds": seconds})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "overlap_seconds")
+
+
+async def test_an_operator_pauses_and_resumes_and_an_admin_alone_gives_addresses(empty_world: World) -> None:
+    made = await created(empty_world)
+    path = f"/check-ins/{made['id']}"
+    paused = (await empty_world.call("POST", f"{path}/pause", role="operator")).raise_for_status().json()
+    resumed = (await empty_world.call("POST", f"{path}/resume", role="operator")).raise_for_status().json()
+    assert (paused["deadline_at"], resumed["paused_at"]) == (None, None)
+    assert (await empty_world.call("POST", f"{path}/rotate", role="operator")).status_code == 403
+    events = (await empty_world.call("GET", "/events")).json()["items"]
+    told = [one["type"] for one in events if one["subject"] == made["id"]]
+    assert sorted(told) == ["CheckInCreated", "CheckInPaused", "CheckInResumed"]

@@ -1,5 +1,6 @@
 """Pages over the memory stores: that they render what there is. How they look and work, the browser tests tell."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -7,15 +8,17 @@ from msgspec import structs
 
 from rota.dashboard.pages import DashboardPorts, Pages
 from rota.domain.binding import Binding, BindingKey, RecordedChange, ScheduleTemplate
+from rota.domain.check_in import CheckIn
 from rota.domain.flag import FlagChange
 from rota.domain.graph_job import GraphJob
-from rota.domain.ids import JobId, RunId, ScheduleId, TenantId, TokenId
+from rota.domain.ids import CheckInId, JobId, RunId, ScheduleId, TenantId, TokenId
 from rota.domain.limit import Limit, LimitState
 from rota.domain.milestone import Evidence, Milestone, MilestoneError
 from rota.domain.page import Page
 from rota.domain.policy_job import PolicyJob
 from rota.domain.tenancy import AuditEntry, Principal, Tenant
 from rota.storage.memory.bindings import MemoryBindingStore, MemoryTemplateStore
+from rota.storage.memory.check_ins import MemoryCheckInStore
 from rota.storage.memory.database import MemoryDatabase
 from rota.storage.memory.flags import MemoryFlagStore
 from rota.storage.memory.schedules import MemoryScheduleStore
@@ -167,3 +170,25 @@ async def test_jobs_are_shown_with_what_came_of_them_or_why_nothing_did() -> Non
         "to be replayed",
     ):
         assert said in shown, said
+
+
+async def test_check_ins_are_shown_with_what_they_told_last_and_what_is_expected_next() -> None:
+    database = an_acme()
+    check_ins = MemoryCheckInStore(database)
+    pages, viewer = Pages(ports_of(database, check_ins=check_ins)), VIEWER
+    audit = AuditEntry("root", "create", "check_in", "c")
+    assert "No check-in yet" in await pages.check_ins(viewer, "check_ins.html")
+
+    made = CheckIn(CheckInId("1"), ACME, "<dump>", "0 2 * * *", "Europe/Paris", None, 300.0, "waiting", NOW, "ada")
+    await check_ins.create(structs.replace(made, succeeded_at=NOW, expected_at=NOW), b"1", audit)
+    for number, fields in (
+        ("2", {"state": "missing", "missed_at": NOW}),
+        ("3", {"state": "missing", "paused_at": NOW}),
+    ):
+        other = structs.replace(made, id=CheckInId(number), name=number, cron=None, every_seconds=60.0, **fields)
+        await check_ins.create(other, number.encode(), audit)
+    shown = await pages.check_ins(viewer, "check_ins_body.html")
+    assert "&lt;dump&gt;" in shown
+    assert "0 2 * * * · Europe/Paris" in shown
+    assert re.findall(r'class="badge (\w+)"', shown) == ["missing", "paused", "waiting"]
+    assert shown.count("missed <time") == 1

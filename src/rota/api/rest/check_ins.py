@@ -35,7 +35,15 @@ class IssuedCheckInView(Struct, frozen=True):
     missed_at: datetime | None
     expected_at: datetime | None
     deadline_at: datetime | None
+    paused_at: datetime | None
+    old_address_until: datetime | None
     ping_path: str
+
+
+class RotateRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """The address that is replaced is good for so long beside the new one."""
+
+    overlap_seconds: float = 0.0
 
 
 @endpoint(
@@ -74,4 +82,41 @@ async def delete_check_in(call: Call[Nothing, Nothing]) -> Answer:
     return Answer(await call.services.check_ins.delete(call.actor, CheckInId(call.path["check_in_id"])))
 
 
-ENDPOINTS: tuple[Endpoint, ...] = (create_check_in, list_check_ins, get_check_in, delete_check_in)
+@endpoint("POST", "/check-ins/{check_in_id}/pause", Access("check_ins", "pause"), answers=(CheckIn,))
+async def pause_check_in(call: Call[Nothing, Nothing]) -> Answer:
+    """Wait for nothing until it is resumed; pings are noted, and tell nothing."""
+    return Answer(await call.services.check_ins.pause(call.actor, CheckInId(call.path["check_in_id"])))
+
+
+@endpoint("POST", "/check-ins/{check_in_id}/resume", Access("check_ins", "resume"), answers=(CheckIn,))
+async def resume_check_in(call: Call[Nothing, Nothing]) -> Answer:
+    """Wait for the next end from now on."""
+    return Answer(await call.services.check_ins.resume(call.actor, CheckInId(call.path["check_in_id"])))
+
+
+@endpoint(
+    "POST",
+    "/check-ins/{check_in_id}/rotate",
+    Access("check_ins", "create"),
+    body=RotateRequest,
+    body_required=False,
+    answers=(IssuedCheckInView,),
+    tells_secret=True,
+    example={"overlap_seconds": 86400},
+)
+async def rotate_check_in(call: Call[RotateRequest, Nothing]) -> Answer:
+    """Give a check-in another address; the old one is dead at once, or after the overlap."""
+    check_in_id = CheckInId(call.path["check_in_id"])
+    issued = await call.services.check_ins.rotate(call.actor, check_in_id, call.body.overlap_seconds)
+    return Answer(IssuedCheckInView(**asdict(issued.record), ping_path=ping_path(issued.secret)))
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    create_check_in,
+    list_check_ins,
+    get_check_in,
+    pause_check_in,
+    resume_check_in,
+    rotate_check_in,
+    delete_check_in,
+)

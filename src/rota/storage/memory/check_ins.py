@@ -1,12 +1,16 @@
 """Check-ins in memory: the oracle of `rota.storage.postgres.check_ins`."""
 
+from datetime import timedelta
+
+from msgspec import structs
+
 from rota.core.check_ins import on_deadline
 from rota.domain.check_in import CHECK_INS_PER_TENANT_MAX, CheckIn
 from rota.domain.errors import not_found
 from rota.domain.ids import CheckInId, TenantId
 from rota.domain.page import Page, PageRequest
 from rota.domain.tenancy import AuditEntry
-from rota.ports.check_in_store import OnPing
+from rota.ports.check_in_store import OnChange, OnPing
 from rota.storage.check_in_refusals import check_in_event, name_taken, quota_exceeded
 from rota.storage.memory.database import MemoryDatabase
 from rota.storage.memory.paging import page_of
@@ -48,11 +52,42 @@ class MemoryCheckInStore:
         found = await self.get(tenant_id, check_in_id)
         del self._tables.check_ins[check_in_id]
         self._tables.by_hash = {token: name for token, name in self._tables.by_hash.items() if name != check_in_id}
+        self._tables.old = {token: name for token, name in self._tables.old.items() if name != check_in_id}
         self._record("CheckInDeleted", found, audit)
         return found
 
+    async def change(
+        self, tenant_id: TenantId, check_in_id: CheckInId, decide: OnChange, event_type: str, audit: AuditEntry
+    ) -> CheckIn:
+        found = await self.get(tenant_id, check_in_id)
+        changed = decide(found, self._database.now())
+        if changed != found:
+            self._tables.check_ins[check_in_id] = changed
+            self._record(event_type, changed, audit)
+        return changed
+
+    async def rotate(
+        self, tenant_id: TenantId, check_in_id: CheckInId, token_hash: bytes, overlap_seconds: float, audit: AuditEntry
+    ) -> CheckIn:
+        found, tables = await self.get(tenant_id, check_in_id), self._tables
+        until = self._database.now() + timedelta(seconds=overlap_seconds)
+        tables.old = {token: name for token, name in tables.old.items() if name != check_in_id}
+        tables.old |= {token: name for token, name in tables.by_hash.items() if name == check_in_id}
+        tables.by_hash = {token: name for token, name in tables.by_hash.items() if name != check_in_id}
+        tables.by_hash[token_hash] = check_in_id
+        changed = tables.check_ins[check_in_id] = structs.replace(found, old_address_until=until)
+        self._record("CheckInRotated", changed, audit)
+        return changed
+
+    def _called(self, token_hash: bytes) -> CheckInId | None:
+        check_in_id = self._tables.old.get(token_hash)
+        if check_in_id is None:
+            return self._tables.by_hash.get(token_hash)
+        until = self._tables.check_ins[check_in_id].old_address_until
+        return check_in_id if until is not None and until > self._database.now() else None
+
     async def ping(self, token_hash: bytes, decide: OnPing) -> bool:
-        check_in_id = self._tables.by_hash.get(token_hash)
+        check_in_id = self._called(token_hash)
         if check_in_id is None:
             return False
         found = self._tables.check_ins[check_in_id]

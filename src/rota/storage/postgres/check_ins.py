@@ -3,6 +3,9 @@
 A ping asks whose its address is without a tenant, by a function of the schema, and then works for that tenant.
 """
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
 import asyncpg
 
 from rota.domain.check_in import CHECK_INS_PER_TENANT_MAX, CheckIn
@@ -11,7 +14,7 @@ from rota.domain.event import EventDraft
 from rota.domain.ids import CheckInId, TenantId
 from rota.domain.page import Page, PageRequest
 from rota.domain.tenancy import AuditEntry
-from rota.ports.check_in_store import OnPing
+from rota.ports.check_in_store import OnChange, OnPing
 from rota.storage.check_in_refusals import check_in_event, name_taken, quota_exceeded
 from rota.storage.page_cursor import decode_cursor, is_uuid
 from rota.storage.postgres.audit import insert_audit
@@ -33,6 +36,7 @@ _PAGE_CHECK_INS = query("check_ins/page_check_ins")
 _DELETE_CHECK_IN = query("check_ins/delete_check_in")
 _FIND_BY_HASH = query("check_ins/find_by_hash")
 _SAVE_LOCKED = query("check_ins/save_locked")
+_REPLACE_ADDRESS = query("check_ins/replace_address")
 _LOOK_NEXT_DEADLINE = query("check_in_deadlines/look_next_deadline")
 _MARK_MISSED = query("check_in_deadlines/mark_missed")
 _READ_CLOCK = query("schedules/read_clock")
@@ -78,6 +82,37 @@ class PostgresCheckInStore:
             deleted = _check_in(row)
             await _record(connection, check_in_event("CheckInDeleted", deleted, audit), audit)
         return deleted
+
+    async def change(
+        self, tenant_id: TenantId, check_in_id: CheckInId, decide: OnChange, event_type: str, audit: AuditEntry
+    ) -> CheckIn:
+        async with self._held(tenant_id, check_in_id) as (connection, found):
+            changed = decide(found, await connection.fetchval(_READ_CLOCK))
+            if changed != found:
+                await _save(connection, changed)
+                await _record(connection, check_in_event(event_type, changed, audit), audit)
+        return changed
+
+    async def rotate(
+        self, tenant_id: TenantId, check_in_id: CheckInId, token_hash: bytes, overlap_seconds: float, audit: AuditEntry
+    ) -> CheckIn:
+        async with self._held(tenant_id, check_in_id) as (connection, _):
+            row = await connection.fetchrow(_REPLACE_ADDRESS, tenant_id, check_in_id, token_hash, overlap_seconds)
+            if row is None:
+                raise Bug("a check-in that is held is gone")
+            changed = _check_in(row)
+            await _record(connection, check_in_event("CheckInRotated", changed, audit), audit)
+        return changed
+
+    @asynccontextmanager
+    async def _held(self, tenant_id: TenantId, check_in_id: CheckInId) -> AsyncGenerator[tuple[Connection, CheckIn]]:
+        if not is_uuid(check_in_id):
+            raise not_found("check-in", check_in_id)
+        async with tenant_transaction(self._pool, tenant_id) as connection:
+            row = await connection.fetchrow(_LOCK_CHECK_IN, tenant_id, check_in_id)
+            if row is None:
+                raise not_found("check-in", check_in_id)
+            yield connection, _check_in(row)
 
     async def ping(self, token_hash: bytes, decide: OnPing) -> bool:
         async with transaction(self._pool, readonly=True, doing="looking for a check-in") as connection:
@@ -159,6 +194,7 @@ async def _save(connection: Connection, check_in: CheckIn) -> None:
         check_in.missed_at,
         check_in.expected_at,
         check_in.deadline_at,
+        check_in.paused_at,
     )
 
 
@@ -185,4 +221,6 @@ def _check_in(row: Row) -> CheckIn:
         row["missed_at"],
         row["expected_at"],
         row["deadline_at"],
+        row["paused_at"],
+        row["old_token_until"],
     )
