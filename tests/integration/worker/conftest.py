@@ -205,6 +205,23 @@ class House:
         """How many items planners have found for a run, whether or not it was planned to the end."""
         return int(await self._pool.fetchval("SELECT count(*) FROM scheduler.impact_items WHERE run_id = $1", run_id))
 
+    async def cut_count(self, run_id: RunId) -> int:
+        """How many segments planners have cut for a run, whether or not it was planned to the end."""
+        return int(await self._pool.fetchval("SELECT count(*) FROM scheduler.segments WHERE run_id = $1", run_id))
+
+    async def covered_count(self, run_id: RunId) -> int:
+        """How many items lie in the segments that runs were made for."""
+        covered = "SELECT sum(items_count) FROM scheduler.segments WHERE run_id = $1 AND child_run_id IS NOT NULL"
+        return int(await self._pool.fetchval(covered, run_id))
+
+    async def children(self, run_id: RunId) -> list[int]:
+        """The segments that runs were made for."""
+        rows = await self._pool.fetch(
+            "SELECT (r.target ->> 'segment_no')::integer AS no FROM scheduler.runs r WHERE r.target ->> 'run_id' = $1",
+            run_id,
+        )
+        return sorted(row["no"] for row in rows)
+
     async def cancel(self, run_id: RunId) -> None:
         await self.control.cancel_if_live(ACME, run_id, AUDIT)
         self.wakeups.announce("cancel")

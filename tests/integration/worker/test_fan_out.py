@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -230,3 +230,37 @@ async def test_a_planner_that_is_killed_midway_leaves_one_snapshot_of_one_resolu
 
 async def house_items(house: House, run_id: RunId) -> bool:
     return await house.staged_count(run_id) >= 3_000
+
+
+async def test_a_hundred_thousand_items_are_planned_once_though_planners_die_while_finding_and_while_cutting(
+    house: House,
+) -> None:
+    """The leader has no part in planning: chaos kills it while fan-outs are planned and ended."""
+    target = scan(house, TaskSelector("counted", {"count": 100_000}), segment_size=50, segments_max=2_000)
+    run_id = await house.one(target, retry=AT_ONCE)
+    for has_come, what in ((house.staged_count, "items"), (house.cut_count, "segments")):
+        planner = house.start_process(app=APP)
+
+        async def midway(count_of: Callable[[RunId], Awaitable[int]] = has_come) -> bool:
+            return await count_of(run_id) > 0
+
+        await wait_until(midway, 60, f"{what} of a planner")
+        planner.end()
+        assert await house.children(run_id) == [], "the planner was faster than its death"
+
+        async def rescued() -> bool:
+            return await house.rescue() > 0
+
+        await wait_until(rescued, 20, "the rescue of the planner")
+    house.start_process(app=APP)
+
+    async def launched() -> bool:
+        return len(await house.children(run_id)) > 0
+
+    await wait_until(launched, 60, "the plan")
+
+    snapshot = (await house.impacts.get(ACME, run_id)).snapshot
+    assert (snapshot.items_total, snapshot.segments_count) == (100_000, 2_000)
+    assert [attempt.outcome for attempt in await house.attempts(run_id)] == ["lost", "lost", None]
+    assert await house.covered_count(run_id) == 100_000
+    assert await house.children(run_id) == list(range(1, 2_001))
