@@ -8,9 +8,12 @@ from typing import Any, NoReturn
 import pytest
 from msgspec import Raw
 
+from rota.core.settlement import decide_settlement
+from rota.domain.policies import RetryPolicy
 from rota.worker.outcomes import Failure, Retry
 from rota.worker.protocol import AttemptEnd, Ended, encode_frame, frames_from_executor
 from rota.worker.verdicts import RESULT_BYTES_MAX, Verdict, verdict_on_raise, verdict_on_return
+from tests.unit.core.values import LoadedDice, claimed
 
 
 def arrived(verdict: Verdict) -> Verdict:
@@ -141,3 +144,16 @@ def test_an_error_that_raises_another_when_it_is_looked_at_is_a_failure_like_any
     assert (found.outcome, found.error.retryable) == ("failed", True)
     assert found.error.type.lower().endswith(make.__name__)
     assert arrived(found) == found
+
+
+@pytest.mark.parametrize("attempt_no", [1, 2, 3])
+def test_a_returned_failure_is_tried_again_just_as_a_raised_one(attempt_no: int) -> None:
+    policy = RetryPolicy(delays_seconds=(30.0, 120.0))
+    verdicts = [arrived(one) for one in (verdict_on_raise(RuntimeError("full")), verdict_on_return(Failure("full")))]
+    raised, returned = (
+        decide_settlement(claimed(attempt_no, 0, policy), one.outcome, one.error, LoadedDice(0.5)) for one in verdicts
+    )
+
+    assert (returned.verb, returned.outcome, returned.dead_letter) == (raised.verb, raised.outcome, raised.dead_letter)
+    assert (returned.retry_delay_seconds, returned.reason) == (raised.retry_delay_seconds, raised.reason)
+    assert raised.verb == ("fail" if attempt_no == 3 else "retry")
