@@ -22,6 +22,7 @@ from rota.services.check_in_watch import CheckInWatch
 from rota.services.dependency_following import DependencyFollowing
 from rota.services.election import Election
 from rota.services.fan_out_watch import FanOutWatch, SegmentFollower
+from rota.services.figure_telling import FigureTelling, telling
 from rota.services.firing import Firing
 from rota.services.following import Following
 from rota.services.intervening import CoolOffWatch, Intervening
@@ -146,6 +147,7 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
         Duty("callbacks", callbacks.run),
         Duty("cool-offs", cool_offs.run),
         Duty("partitions", keep_partitions),
+        Duty("figures", FigureTelling(stores.figures, election, clock, telling(parts.metrics)).run),
         Duty("run counting", RunCountingDuty(stores.run_counting, election, clock).run),
         Duty("retention", RetentionDuty(Retention(stores.retention, clock), election, clock).run),
     )

@@ -14,6 +14,7 @@ from rota.storage.postgres.dependencies import PostgresDependencyReader
 from rota.storage.postgres.events import PostgresEventStore
 from rota.storage.postgres.evidence import PostgresEvidenceStore
 from rota.storage.postgres.fan_outs import PostgresFanOutKeeping, PostgresImpactReader
+from rota.storage.postgres.figures import PostgresFigureStore
 from rota.storage.postgres.flags import PostgresFlagStore
 from rota.storage.postgres.idempotency import PostgresIdempotencyStore
 from rota.storage.postgres.interventions import PostgresInterventionDuties, PostgresInterventionReader
@@ -84,6 +85,7 @@ class ServerStores(Struct, frozen=True):
     run_statistics: PostgresRunStatistics
     run_counting: PostgresRunCounting
     cycles: PostgresCycleStore
+    figures: PostgresFigureStore
 
 
 def server_stores(pools: ServerPools) -> ServerStores:
@@ -128,6 +130,7 @@ def server_stores(pools: ServerPools) -> ServerStores:
         run_statistics=PostgresRunStatistics(api),
         run_counting=PostgresRunCounting(service, pooled_by_transaction=pooled),
         cycles=PostgresCycleStore(service),
+        figures=PostgresFigureStore(service, pooled_by_transaction=pooled),
         retention=PostgresRetentionStore(service, pooled_by_transaction=pooled),
         limits=PostgresLimitStore(service),
         places=PostgresPlaceStore(service, pooled_by_transaction=pooled),

@@ -72,10 +72,12 @@ class CheckNotes:
         if sums.cycles_count or sums.by_kind:
             self.found_some.set()
 
-    def led_no_more(self) -> None:
-        """What is late now is for another leader to say."""
+    def led(self, *, leads: bool) -> None:
+        """Whether this process leads, from now on. What is late is for the leader to say."""
         if self._metrics is not None:
-            self._metrics.set("rota_firing_lag_seconds", 0.0)
+            self._metrics.set("rota_leading", int(leads))
+            if not leads:
+                self._metrics.set("rota_firing_lag_seconds", 0.0)
 
     def _add(self, more: CheckSums) -> None:
         self._sums = add_sums(self._sums, more)
@@ -98,11 +100,12 @@ class CheckTelling:
         """Until it is cancelled. Raises Unavailable; what was not stored is told by the next run."""
         while True:
             self._changed.clear()
+            self._notes.led(leads=self._leadership.fence() is not None)
             await self.tell()
-            if self._follow():
+            leads = self._follow()
+            if leads:
                 await self._tell_while_leading()
             else:
-                self._notes.led_no_more()
                 await wait_for_any([self._changed], self._clock, STANDBY_SECONDS)
 
     async def _tell_while_leading(self) -> None:

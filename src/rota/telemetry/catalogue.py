@@ -101,5 +101,31 @@ METRICS: tuple[MetricSpec, ...] = (
         "gauge",
         "How late the longest due time was at the leader's last look; nought elsewhere.",
     ),
+    MetricSpec("rota_leading", "gauge", "Whether this process is the leader: 1 or 0."),
+    MetricSpec(
+        "rota_runs_waiting_seconds",
+        "gauge",
+        "How long the run that has waited longest is due, of all queues; told by the leader, nought elsewhere.",
+    ),
+    MetricSpec(
+        "rota_runs_ended_ever",
+        "gauge",
+        "Runs of all tenants that ever ended, as counted; told by the leader, nought elsewhere.",
+    ),
+    MetricSpec(
+        "rota_runs_failed_ever",
+        "gauge",
+        "Of those, the ones that failed: their tries were used up; told by the leader, nought elsewhere.",
+    ),
+    MetricSpec(
+        "rota_statistics_behind_seconds",
+        "gauge",
+        "How long ago the run ended that the statistics lack longest; told by the leader, nought elsewhere.",
+    ),
+    MetricSpec(
+        "rota_stray_partitions",
+        "gauge",
+        "Histories with records whose day had no partition when they came; told by the leader, nought elsewhere.",
+    ),
     MetricSpec("rota_authentications_total", "counter", "Tokens looked at, by how they were decided.", ("outcome",)),
 )

@@ -160,9 +160,12 @@ async def test_metrics_tell_looks_and_lag_and_forget_it_with_the_term() -> None:
         assert 'rota_checks_total{outcome="due"} 1.0' in text
         assert 'rota_checks_total{outcome="failed"} 1.0' in text
         assert "rota_firing_lag_seconds 0.5" in text
+        assert "rota_leading 1.0" in text
         desk.leadership.change(None)
         await desk.clock.run_for(2)
-    assert "rota_firing_lag_seconds 0.0" in desk.metrics.exposition().decode()
+    text = desk.metrics.exposition().decode()
+    assert "rota_firing_lag_seconds 0.0" in text
+    assert "rota_leading 0.0" in text
     assert desk.reports[0].sums == CheckSums(2, 1, 1, 0.01, 0.01, FIRED)
 
 
