@@ -17,12 +17,15 @@ from rota.domain.run import ClaimedRun, RunDraft, Settlement
 from rota.domain.targets import HttpTarget
 from rota.domain.tenancy import AuditEntry
 from rota.ports.job_store import GraphJobStore, JobEnds, JobFilter, JobWork, PolicyJobStore
+from rota.ports.retention_store import RetentionStore
 from rota.ports.tenant_store import EventFilter
 from rota.services.acting import Actor
 from rota.services.job_making import run_draft
 from rota.storage.memory.jobs import MemoryGraphJobStore, MemoryJobEnds, MemoryJobWork, MemoryPolicyJobStore
+from rota.storage.memory.retention import MemoryRetentionStore
 from rota.storage.postgres.job_work import PostgresJobEnds, PostgresJobWork
 from rota.storage.postgres.jobs import PostgresGraphJobStore, PostgresPolicyJobStore
+from rota.storage.postgres.retention import PostgresRetentionStore
 from tests.contract.records import ACME, GLOBEX, new_id
 from tests.contract.run_stores import RunStores, success
 from tests.contract.stores import START
@@ -400,3 +403,65 @@ async def test_anothers_job_is_unknown(jobs: Jobs) -> None:
             assert refused.value.code == "NOT_FOUND"
     assert (await jobs.graphs.page(GLOBEX, JobFilter(), PageRequest())).items == ()
     assert await jobs.graphs.sizes(GLOBEX, [job.id, JobId("nonsense")]) == {}
+
+
+@pytest.fixture
+def retention(backend: str, jobs: Jobs, request: pytest.FixtureRequest) -> RetentionStore:
+    del jobs
+    if backend == "memory":
+        return MemoryRetentionStore(request.getfixturevalue("memory_database"))
+    return PostgresRetentionStore(request.getfixturevalue("service_pool"))
+
+
+async def pruned(retention: RetentionStore, kind: str) -> int:
+    stretch = await retention.prune_stretch(kind, 0, 1_000)
+    assert stretch.next_page is None
+    return stretch.deleted_count
+
+
+async def test_ended_jobs_go_when_they_are_as_old_as_the_rule_says(jobs: Jobs, retention: RetentionStore) -> None:
+    old = await built(jobs)
+    judgement = await judged(jobs, policy(old))
+    waiting = await made(jobs, build())
+    await jobs.runs.base.clock.advance(365 * 86_400)
+    assert [await pruned(retention, kind) for kind in ("policy_jobs", "graph_jobs")] == [0, 0]
+    await jobs.runs.base.clock.advance(1)
+    assert [await pruned(retention, kind) for kind in ("policy_jobs", "graph_jobs")] == [1, 1]
+    with pytest.raises(DomainError, match="there is no"):
+        await jobs.graphs.get(ACME, old.id)
+    with pytest.raises(DomainError, match="there is no"):
+        await jobs.policies.get(ACME, judgement.id)
+    assert (await jobs.graphs.get(ACME, waiting.id)).state == "queued"
+
+
+async def test_what_a_live_job_is_made_from_stays_until_that_has_ended(jobs: Jobs, retention: RetentionStore) -> None:
+    graph, overlay = await built(jobs), await built(jobs)
+    base = await judged(jobs, policy(graph))
+    await jobs.runs.base.clock.advance(366 * 86_400)
+    live = policy(graph, mode="incremental", base_job_id=base.id, overlay_job_ids=(overlay.id,))
+    await jobs.policies.create(live, content({"rules": {"severity_threshold": "high"}}), draft(live), AUDIT)
+    assert [await pruned(retention, kind) for kind in ("policy_jobs", "graph_jobs")] == [0, 0]
+    (claimed,) = await jobs.claim()
+    await jobs.runs.claims.settle_batch([success(claimed, verb="fail", outcome="failed", reason="no")])
+    assert await jobs.ends.settle_ended("policy", 10) == 1
+    assert [await pruned(retention, kind) for kind in ("policy_jobs", "graph_jobs")] == [1, 2]
+    assert (await jobs.policies.get(ACME, live.id)).state == "failed"
+
+
+async def test_a_judgement_that_is_marked_for_replay_stays(jobs: Jobs, retention: RetentionStore) -> None:
+    marked = await judged(jobs, policy(await built(jobs)))
+    await jobs.policies.mark_replay(ACME, marked.id, "the rules were wrong", AUDIT)
+    await jobs.runs.base.clock.advance(366 * 86_400)
+    assert await pruned(retention, "policy_jobs") == 0
+
+
+async def test_workers_that_have_left_go_and_others_stay(jobs: Jobs, retention: RetentionStore) -> None:
+    runs = jobs.runs
+    left, _ = await runs.worker(), await runs.worker(lease_seconds=1e9)
+    holder, _ = await runs.claim_one()
+    await runs.base.clock.advance(31 * 86_400)
+    assert await pruned(retention, "workers") == 0
+    assert set(await runs.workers.mark_lost(10)) == {left, holder}
+    await runs.workers.clear_departed(10)
+    assert await pruned(retention, "workers") == 1
+    assert left not in {one.id for one in await runs.workers.list_recent(10)}

@@ -32,10 +32,12 @@ KINDS: Mapping[str, HistoryKind] = {
     "segments": HistoryKind("the segments of fan-outs", 90, within="runs"),
     "events": HistoryKind("the event log", 90, least_days=7),
     "audit": HistoryKind("who did what", 365, least_days=30),
-    "graph_job_events": HistoryKind("states of graph jobs", 365),
-    "graph_items": HistoryKind("components, dependencies and findings of graph jobs", 365, least_days=7),
-    "policy_verdicts": HistoryKind("verdicts of policy jobs", 365, least_days=7),
-    "policy_simulations": HistoryKind("changes that simulations showed", 90),
+    "graph_job_events": HistoryKind("states of graph jobs", 365, within="graph_jobs"),
+    "graph_items": HistoryKind(
+        "components, dependencies and findings of graph jobs", 365, least_days=7, within="graph_jobs"
+    ),
+    "policy_verdicts": HistoryKind("verdicts of policy jobs", 365, least_days=7, within="policy_jobs"),
+    "policy_simulations": HistoryKind("changes that simulations showed", 90, within="policy_jobs"),
     "run_summaries": HistoryKind("sums of runs by hour; totals are kept for ever", 400),
     "run_keys": HistoryKind(
         "keys by which a run is enqueued or fired once; those of live runs stay", 90, least_days=7, by_day=False
@@ -43,6 +45,19 @@ KINDS: Mapping[str, HistoryKind] = {
     "unique_keys": HistoryKind(
         "keys of runs that must be unique; those of live runs stay", 90, least_days=7, by_day=False
     ),
+    "graph_jobs": HistoryKind(
+        "graph jobs that have ended, with their graphs; those that a live job is made from stay",
+        365,
+        least_days=7,
+        by_day=False,
+    ),
+    "policy_jobs": HistoryKind(
+        "policy jobs that have ended; those that a live job goes on from, or that are marked for replay, stay",
+        365,
+        least_days=7,
+        by_day=False,
+    ),
+    "workers": HistoryKind("workers that have left and hold nothing", 30, by_day=False),
     "idempotency_keys": HistoryKind("Idempotency-Key of requests", 7, by_day=False),
 }
 

@@ -114,5 +114,5 @@ class MilestoneWatch:
             return DueCounts(found=1, failed=1)
         if step.draft is not None:
             return DueCounts(found=1, executed=1)
-        is_missed = any(event.type == "MilestoneMissed" for event in step.events)
-        return DueCounts(found=1, skipped=1) if is_missed else DueCounts(found=1, refused=1)
+        is_skipped = step.assessment.standing in ("missed", "held")
+        return DueCounts(found=1, skipped=1) if is_skipped else DueCounts(found=1, refused=1)

@@ -4,7 +4,9 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from rota.core.retention import cutoff
 from rota.domain.event import EventDraft
-from rota.domain.ids import RunId
+from rota.domain.graph_job import GraphJob
+from rota.domain.ids import JobId, RunId
+from rota.domain.policy_job import PolicyJob
 from rota.domain.retention import KINDS, DropOutcome, HistoryDay, PrunedStretch, RetentionRule, RetentionRules
 from rota.domain.tenancy import AuditEntry
 from rota.ports.retention_store import OnRules
@@ -60,17 +62,52 @@ class MemoryRetentionStore:
         return "dropped"
 
     async def prune_stretch(self, kind: str, from_page: int, pages: int) -> PrunedStretch:
-        """All at once; only keys of runs are kept here."""
+        """All at once; of the keys only those of runs are kept here."""
         assert from_page == 0, "one stretch is all"
         assert pages > 0
+        before = cutoff(self._database.now(), self._rules[kind].keep_days)
+        if kind in {"graph_jobs", "policy_jobs"}:
+            return self._prune_jobs(kind, before)
+        if kind == "workers":
+            return self._prune_workers(before)
         if kind not in {"run_keys", "unique_keys"}:
             return PrunedStretch(0, None)
-        before = cutoff(self._database.now(), self._rules[kind].keep_days)
         if kind == "unique_keys":
             return self._prune_unique_keys(before)
         over = [key for key, run_id in self._runs.keys.items() if self._is_over(run_id, before)]
         for key in over:
             del self._runs.keys[key]
+        return PrunedStretch(len(over), None)
+
+    def _prune_jobs(self, kind: str, before: datetime) -> PrunedStretch:
+        jobs = self._database.jobs_state.jobs
+        of_kind = [one.job for one in jobs.values() if isinstance(one.job, GraphJob) == (kind == "graph_jobs")]
+        needed = self._needed_jobs()
+        over = [job.id for job in of_kind if job.finished_at is not None and job.finished_at < before]
+        gone = [job_id for job_id in over if job_id not in needed]
+        for job_id in gone:
+            del jobs[job_id]
+        return PrunedStretch(len(gone), None)
+
+    def _needed_jobs(self) -> set[JobId]:
+        """What live jobs are made from or go on from, and what is marked for replay."""
+        jobs = [one.job for one in self._database.jobs_state.jobs.values()]
+        policies = {job.id: job for job in jobs if isinstance(job, PolicyJob)}
+        live = [job for job in jobs if job.state in {"queued", "running"}]
+        needed = {job.id for job in policies.values() if job.replay_pending is not None}
+        needed |= {job.base_job_id for job in live if job.base_job_id is not None}
+        for job in live:
+            if isinstance(job, PolicyJob):
+                base = policies.get(job.base_job_id) if job.base_job_id is not None else None
+                needed |= {job.graph_job_id, *job.overlay_job_ids, *(base.overlay_job_ids if base else ())}
+                needed |= {job.replay_of} if job.replay_of is not None else set()
+        return needed
+
+    def _prune_workers(self, before: datetime) -> PrunedStretch:
+        workers = self._runs.workers
+        over = [name for name, one in workers.items() if one.has_left and one.is_cleared and one.heartbeat_at < before]
+        for name in over:
+            del workers[name]
         return PrunedStretch(len(over), None)
 
     def _prune_unique_keys(self, before: datetime) -> PrunedStretch:

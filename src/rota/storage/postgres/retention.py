@@ -24,6 +24,9 @@ _DROP_DAY_IF_AGED = query("retention/drop_day_if_aged")
 _PRUNE = {
     "run_keys": query("retention/prune_run_keys"),
     "unique_keys": query("retention/prune_unique_keys"),
+    "graph_jobs": query("retention/prune_graph_jobs"),
+    "policy_jobs": query("retention/prune_policy_jobs"),
+    "workers": query("retention/prune_workers"),
     "idempotency_keys": query("retention/prune_idempotency_keys"),
 }
 
