@@ -32,6 +32,17 @@ async def test_every_post_takes_a_key_or_says_why_it_needs_none(empty_world: Wor
     assert all(NEEDS_NO_KEY.values())
 
 
+def test_no_answer_with_a_secret_in_it_is_kept() -> None:
+    telling = {
+        one.operation_id
+        for one in ENDPOINTS
+        for kind in one.answers
+        if one.method == "POST" and {"secret", "ping_path"} & set(getattr(kind, "__struct_fields__", ()))
+    }
+    assert telling >= {"issue_token", "create_check_in", "rotate_check_in"}
+    assert telling == {one.operation_id for one in ENDPOINTS if one.tells_secret}
+
+
 async def test_a_repeated_key_is_answered_as_the_first_was_and_changes_nothing(world: World) -> None:
     assert len([one for one in POSTS if one.keeps_answer]) > 20
     for one in ENDPOINTS:
