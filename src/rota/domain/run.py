@@ -184,6 +184,7 @@ class ClaimedRun(Struct, frozen=True):
     schedule_id: ScheduleId | None = None
     fire_at: datetime | None = None
     losses_count: int = 0
+    priority: int = 0
 
 
 SettlementVerb: TypeAlias = Literal["succeed", "retry", "fail", "cancel"]

@@ -44,6 +44,7 @@ from rota.worker.session_executors import (
 )
 from rota.worker.session_pace import runs_ahead
 from rota.worker.session_state import NEVER, AttemptState, ExecutorState, Session
+from rota.worker.session_turns import in_turns
 from rota.worker.session_words import (
     AttemptsBegun,
     AttemptsEnded,
@@ -153,6 +154,8 @@ def _on_claimed(session: Session, event: Claimed, now: float) -> Effects:
         attempt.hard_at = now + max(attempt.claimed.policy.timeout_seconds, session.limits.unbegun_seconds_min)
         attempt.give_back_at = now + session.limits.ahead_patience_seconds
         session.attempts[attempt.key] = session.waiting[attempt.key] = attempt
+    if len({each.claimed.tenant_id for each in session.waiting.values()}) > 1:
+        session.waiting = in_turns(session.waiting)
     if event.runs:  # whose first deadline this is
         session.check_at = min(session.check_at, now + session.limits.ahead_patience_seconds)
 

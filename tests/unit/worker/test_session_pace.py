@@ -1,7 +1,10 @@
 """A worker holds ahead of its slots what it will begin within a moment, and nothing that would wait here in vain."""
 
 import pytest
+from msgspec.structs import replace
 
+from rota.domain.ids import TenantId
+from rota.domain.run import ClaimedRun
 from rota.worker.session_pace import Pace, runs_ahead
 from rota.worker.session_words import (
     AttemptsBegun,
@@ -107,3 +110,27 @@ def test_a_worker_of_slow_handlers_holds_nothing_ahead() -> None:
         for claim in (each for each in desk.end_all_begun() if isinstance(each, Claim)):
             desk.answer(claim)
         assert len(desk.session.attempts) <= QUICK.slots
+
+
+def of(number: int, tenant_id: str, priority: int = 0) -> ClaimedRun:
+    return replace(claimed(number), tenant_id=TenantId(tenant_id), priority=priority)
+
+
+def test_a_tenants_only_run_begins_before_what_is_held_ahead_of_another() -> None:
+    desk = QuickDesk()
+    desk.ready()
+    desk.session.claiming[:] = [20, 21]
+    desk.tell(Claimed(tuple(of(n, "heavy") for n in range(1, 21)), 20))
+    desk.tell(Claimed((*(of(n, "heavy") for n in range(21, 41)), of(41, "light")), 21))
+    waiting = [each.claimed.run_id for each in desk.session.waiting.values()]
+    heavy = [f"run-{n}" for n in range(QUICK.slots + 1, 41)]
+    assert waiting == [heavy[0], "run-41", *heavy[1:]]
+
+
+def test_turns_are_taken_within_a_priority() -> None:
+    desk = QuickDesk()
+    desk.ready()
+    desk.session.claiming[:] = [12]
+    desk.tell(Claimed((*(of(n, "heavy", 9) for n in range(1, 11)), of(11, "light"), of(12, "heavy")), 12))
+    waiting = [each.claimed.priority for each in desk.session.waiting.values()]
+    assert waiting == sorted(waiting, reverse=True)

@@ -127,6 +127,7 @@ class MemoryCallbacks:
             live.schedule_id,
             record.fire_at,
             live.losses_count,
+            live.priority,
         )
 
     def _aged(self) -> list[bytes]:

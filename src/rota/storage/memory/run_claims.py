@@ -140,6 +140,7 @@ class MemoryRunClaims:
             live.schedule_id,
             record.fire_at,
             live.losses_count,
+            live.priority,
         )
 
     def _is_gone(self, worker_id: WorkerId | None, now: datetime) -> bool:

@@ -132,6 +132,7 @@ def claimed_of_row(row: Row) -> ClaimedRun:
         row["schedule_id"],
         row["fire_at"],
         row["losses_count"],
+        row["priority"],
     )
 
 
@@ -150,6 +151,7 @@ def plain_claim_of_row(row: Row, claimed_at: datetime, queue: str) -> ClaimedRun
         schedule_id,
         fire_at,
         losses_count,
+        row[11],
     )
 
 

@@ -28,7 +28,7 @@ WITH clock AS MATERIALIZED (
 )
 SELECT c.secret_hash, c.outcome, c.result::text AS result, c.error::text AS error, c.wait_seconds,
        c.deadline_at <= k.now AS is_late,
-       l.run_id::text AS run_id, l.tenant_id, l.attempt_token, l.attempts_count, l.losses_count, l.queue,
+       l.run_id::text AS run_id, l.tenant_id, l.attempt_token, l.attempts_count, l.losses_count, l.priority, l.queue,
        l.started_at AS claimed_at, r.schedule_id::text AS schedule_id, r.fire_at, r.target, r.policy
   FROM over o
   JOIN scheduler.callbacks c ON c.secret_hash = o.secret_hash

@@ -15,7 +15,7 @@ WITH clock AS MATERIALIZED (
      WHERE w.state IN ('stopped', 'lost')
        AND NOT w.is_cleared
 )
-SELECT l.run_id::text AS run_id, l.tenant_id, l.attempt_token, l.attempts_count, l.losses_count, l.queue, l.started_at AS claimed_at,
+SELECT l.run_id::text AS run_id, l.tenant_id, l.attempt_token, l.attempts_count, l.losses_count, l.priority, l.queue, l.started_at AS claimed_at,
        j.worker_id::text AS worker_id, j.gone, r.schedule_id::text AS schedule_id, r.fire_at, r.target, r.policy
   FROM judged j
  CROSS JOIN LATERAL (
