@@ -31,7 +31,7 @@ INTERRUPTED_SECONDS_MAX = 45.0
 # What would be missed most comes first, for a machine on which the time does not suffice.
 FIRST = ("runs", "pickup", "schedules", "firing")
 # Looks at one part of what `runs` and `pickup` measure whole, for who works on it: measured when they are named.
-ON_REQUEST = ("end_to_end", "queue")
+ON_REQUEST = ("end_to_end", "limits", "queue")
 PASSED_ON = {
     "rounds": "how often each figure is taken",
     "scale": "shrink counts and durations, for a trial",
