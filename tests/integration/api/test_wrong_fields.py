@@ -106,6 +106,9 @@ WRONG: dict[type[Struct], dict[str, list[object]]] = {
         "body": [BIG],
         "signed_with": ["", "Not A Name", 5, "x" * 65],
         "fan_out": ["all", 5],
+        "accept_202": ["later", 1],
+        # Without `accept_202` it means nothing.
+        "callback_timeout_seconds": [0, 1e12, "long", 60],
     },
     # A run that was asked for has no schedule whose turn it could take.
     RunPolicy: {**RUN_POLICY, "serial": [True, "yes"]},
