@@ -67,7 +67,9 @@ def test_a_batch_that_was_applied_in_part_is_balanced_and_says_what_was_made(
     skipped = sum(len(one.skipped) for one in kept)
     counts = counts_of_batch(advances, made, skipped, len(advances) - len(kept))
     assert all(is_balanced(one) for one in counts.values())
-    assert add_counts(*counts.values()).executed == made
+    total = add_counts(*counts.values())
+    assert total.executed == made
+    assert skipped <= total.skipped <= skipped + sum(one.dropped_count for one in kept)
 
 
 @given(st.integers(0, 5))
