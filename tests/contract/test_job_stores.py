@@ -16,7 +16,7 @@ from rota.domain.policy_job import PolicyJob
 from rota.domain.run import ClaimedRun, RunDraft, Settlement
 from rota.domain.targets import HttpTarget
 from rota.domain.tenancy import AuditEntry
-from rota.ports.job_store import GraphJobStore, JobEnds, JobFilter, JobWork, PolicyJobStore
+from rota.ports.job_store import GraphJobStore, JobEnds, JobFilter, JobWork, PolicyJobStore, SettledEnds
 from rota.ports.retention_store import RetentionStore
 from rota.ports.tenant_store import EventFilter
 from rota.services.acting import Actor
@@ -63,7 +63,7 @@ class Jobs:
         """Executes the one job that waits, to its end."""
         (claimed,) = await self.claim()
         await self.execute(claimed, family)
-        assert await self.ends.settle_ended(family, 10) == 1
+        assert (await self.ends.settle_ended(family, 10)).taken_count == 1
 
 
 @pytest.fixture
@@ -164,8 +164,8 @@ async def test_a_job_is_executed_by_its_run_and_its_result_is_seen_when_it_has_s
     assert await items(jobs, job.id) == []
     assert await jobs.graphs.sizes(ACME, [job.id]) == {}
     await jobs.runs.base.clock.advance(5)
-    assert await jobs.ends.settle_ended("graph", 10) == 1
-    assert await jobs.ends.settle_ended("graph", 10) == 0
+    assert await jobs.ends.settle_ended("graph", 10) == SettledEnds(1, ("succeeded",))
+    assert await jobs.ends.settle_ended("graph", 10) == SettledEnds(0)
     done = await jobs.graphs.get(ACME, job.id)
     assert (done.state, done.finished_at, done.reason) == ("succeeded", START, "")
     assert done.summary is not None
@@ -257,7 +257,7 @@ async def test_a_job_whose_run_is_cancelled_or_fails_follows_it_and_is_final(job
         (second,) = await jobs.claim()
         ends = [Settlement(second.run_id, second.token, "fail", "failed", "no", error_json='{"message":"broken"}')]
     await jobs.runs.claims.settle_batch(ends)
-    assert await jobs.ends.settle_ended("graph", 10) == 2
+    assert (await jobs.ends.settle_ended("graph", 10)).taken_count == 2
     one, other = await jobs.graphs.get(ACME, cancelled.id), await jobs.graphs.get(ACME, failing.id)
     assert (one.state, one.reason) == ("cancelled", "cancelled on request")
     assert (other.state, other.reason) == ("failed", "broken")
@@ -270,7 +270,7 @@ async def test_a_run_that_succeeds_without_having_begun_its_job_has_done_nothing
     job = await made(jobs, build())
     (claimed,) = await jobs.claim()
     await jobs.runs.claims.settle_batch([success(claimed)])
-    assert await jobs.ends.settle_ended("graph", 10) == 1
+    assert (await jobs.ends.settle_ended("graph", 10)).taken_count == 1
     found = await jobs.graphs.get(ACME, job.id)
     assert (found.state, found.summary) == ("failed", None)
     assert await items(jobs, job.id) == []
@@ -281,9 +281,10 @@ async def test_two_leaders_at_once_end_each_job_once(jobs: Jobs) -> None:
         await made(jobs, build(webhook=Webhook("https://example.com/hook", "billing")))
     for claimed in await jobs.claim():
         await jobs.execute(claimed)
-    counts = await asyncio.gather(*(jobs.ends.settle_ended("graph", 2) for _ in range(4)))
-    counts.append(await jobs.ends.settle_ended("graph", 10))
-    assert sum(counts) == 3
+    settled = await asyncio.gather(*(jobs.ends.settle_ended("graph", 2) for _ in range(4)))
+    settled.append(await jobs.ends.settle_ended("graph", 10))
+    assert sum(one.taken_count for one in settled) == 3
+    assert [state for one in settled for state in one.states] == ["succeeded"] * 3
     assert len(await told(jobs)) == 3
     hooks = await jobs.claim()
     assert len(hooks) == 3
@@ -443,7 +444,7 @@ async def test_what_a_live_job_is_made_from_stays_until_that_has_ended(jobs: Job
     assert [await pruned(retention, kind) for kind in ("policy_jobs", "graph_jobs")] == [0, 0]
     (claimed,) = await jobs.claim()
     await jobs.runs.claims.settle_batch([success(claimed, verb="fail", outcome="failed", reason="no")])
-    assert await jobs.ends.settle_ended("policy", 10) == 1
+    assert (await jobs.ends.settle_ended("policy", 10)).taken_count == 1
     assert [await pruned(retention, kind) for kind in ("policy_jobs", "graph_jobs")] == [1, 2]
     assert (await jobs.policies.get(ACME, live.id)).state == "failed"
 

@@ -9,6 +9,7 @@ from rota.adapters.system_rng import SystemRng
 from rota.composition.database import ServerPools, lease_needs_direct_url
 from rota.composition.stores import ServerStores
 from rota.core.leadership import LeadershipPolicy
+from rota.domain.jobs import JobFamily, JobState
 from rota.domain.run import FailureClass
 from rota.ports.clock import Clock
 from rota.ports.ids import Ids
@@ -109,12 +110,15 @@ def leadership(parts: LeadingParts, name: str) -> Leadership:
     def count_intervention(failure_class: FailureClass) -> None:
         parts.metrics.count("rota_interventions_total", failure_class=failure_class)
 
+    def count_job(family: JobFamily, state: JobState) -> None:
+        parts.metrics.count("rota_jobs_ended_total", family=family, state=state)
+
     interventions = Intervening(stores.intervention_duties, count_intervention)
     following = Following(
         [
             segments,
-            JobFollower(stores.job_ends, "graph"),
-            JobFollower(stores.job_ends, "policy"),
+            JobFollower(stores.job_ends, "graph", count_job),
+            JobFollower(stores.job_ends, "policy", count_job),
             DependencyFollowing(PostgresDependencyStore(parts.fenced), election, wakeups),
             interventions,
         ]

@@ -110,11 +110,18 @@ class JobWork(Protocol):
         ...
 
 
+class SettledEnds(Struct, frozen=True):
+    """How many ends were taken off the list, and the states of the jobs that ended with them."""
+
+    taken_count: int
+    states: tuple[JobState, ...] = ()
+
+
 class JobEnds(Protocol):
     """Only for the leader: it looks across tenants."""
 
-    async def settle_ended(self, family: JobFamily, limit: int) -> int:
-        """Makes the jobs of runs that have ended follow them, with event and webhook, and forgets those ends; gives how
-        many ends there were. Two who do it at once do each once.
+    async def settle_ended(self, family: JobFamily, limit: int) -> SettledEnds:
+        """Makes the jobs of runs that have ended follow them, with event and webhook, and forgets those ends. Two who
+        do it at once do each once.
         """
         ...

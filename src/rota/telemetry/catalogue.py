@@ -55,6 +55,12 @@ METRICS: tuple[MetricSpec, ...] = (
         ("failure_class",),
     ),
     MetricSpec(
+        "rota_jobs_ended_total",
+        "counter",
+        "Jobs that ended, by family (graph, policy) and state (succeeded, failed, cancelled); counted by the leader.",
+        ("family", "state"),
+    ),
+    MetricSpec(
         "rota_binding_walks_total",
         "counter",
         "Requests that reconciled or updated bindings: clean, failures (of some), held (the flag reconcile is off).",

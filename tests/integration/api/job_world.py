@@ -32,7 +32,7 @@ async def execute_waiting(world: World, family: JobFamily = "graph") -> int:
         result = execute(inputs[claim.run_id].kind, inputs[claim.run_id].documents)
         assert await world.work.save_result(claim, pack(result), result)
         await world.claims.settle_batch([Settlement(claim.run_id, claim.token, "succeed", "succeeded", "done")])
-    return await world.ends.settle_ended(family, 100)
+    return (await world.ends.settle_ended(family, 100)).taken_count
 
 
 async def built(world: World, **fields: Any) -> dict[str, Any]:

@@ -21,13 +21,14 @@ from rota.domain.jobs import (
     JobFamily,
     JobInput,
     JobResult,
+    JobState,
     StoredItem,
 )
 from rota.domain.page import Page, PageRequest
 from rota.domain.policy_job import PolicyJob
 from rota.domain.run import Run, RunDraft
 from rota.domain.tenancy import AuditEntry
-from rota.ports.job_store import CreatedJob, JobFilter
+from rota.ports.job_store import CreatedJob, JobFilter, SettledEnds
 from rota.ports.run_ends import RunEnd
 from rota.storage.job_refusals import key_taken, not_succeeded, requested_event, too_many_live
 from rota.storage.memory.database import MemoryDatabase
@@ -233,23 +234,23 @@ class MemoryJobEnds:
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
 
-    async def settle_ended(self, family: JobFamily, limit: int) -> int:
+    async def settle_ended(self, family: JobFamily, limit: int) -> SettledEnds:
         runs = self._database.runs_state
         taken = [end for name, end in runs.ends if name == FOLLOWERS[family]][:limit]
         runs.ends = [(name, end) for name, end in runs.ends if name != FOLLOWERS[family] or end not in taken]
-        for end in taken:
-            self._follow(end)
-        return len(taken)
+        states: list[JobState | None] = [self._follow(end) for end in taken]
+        return SettledEnds(len(taken), tuple(state for state in states if state is not None))
 
-    def _follow(self, end: RunEnd) -> None:
+    def _follow(self, end: RunEnd) -> JobState | None:
+        """The state of the job that ended."""
         jobs = self._database.jobs_state.jobs.values()
         stored = next((one for one in jobs if one.job.run_id == end.run_id), None)
         if stored is None:
-            return
+            return None
         told = JobEnd(end.run_id, end.state, end.ended_at, _reason(self._database.runs_state.records[end.run_id]))
         state = state_after(stored.job.state, told)
         if state is None:
-            return
+            return None
         reason = "" if state == "succeeded" else told.reason
         stored.job = structs.replace(stored.job, state=state, finished_at=end.ended_at, reason=reason)
         note_state(self._database, stored.job)
@@ -258,6 +259,7 @@ class MemoryJobEnds:
         if what.webhook is not None:
             audit = AuditEntry("rota", "enqueue", "run", f"webhook of job {stored.job.id}")
             store_drafts(self._database, what.webhook.tenant_id, [what.webhook], audit)
+        return stored.job.state
 
 
 def note_state(database: MemoryDatabase, job: GraphJob | PolicyJob) -> None:

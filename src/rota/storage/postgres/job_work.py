@@ -15,6 +15,7 @@ from rota.domain.ids import JobId, RunId, TenantId
 from rota.domain.jobs import FOLLOWERS, JOB_LIFECYCLE, VERB_OF_RUN, JobClaim, JobFamily, JobInput, JobItem, JobResult
 from rota.domain.policy_job import PolicyJob
 from rota.domain.tenancy import AuditEntry
+from rota.ports.job_store import SettledEnds
 from rota.storage.postgres.connections import transaction
 from rota.storage.postgres.driver import Connection, Pool, Row
 from rota.storage.postgres.events import insert_events
@@ -106,17 +107,17 @@ class PostgresJobEnds:
     def __init__(self, service_pool: Pool) -> None:
         self._pool = service_pool
 
-    async def settle_ended(self, family: JobFamily, limit: int) -> int:
+    async def settle_ended(self, family: JobFamily, limit: int) -> SettledEnds:
         async with transaction(self._pool, doing="following the runs of jobs") as connection:
             ends = await connection.fetch(_TAKE_ENDS, FOLLOWERS[family], limit)
             if not ends:
-                return 0
+                return SettledEnds(0)
             found = await self._end(connection, family, ends)
             if found:
                 await _tell(connection, [ended(job) for job in found])
             if family == "graph" and found:
                 await insert_job_events(connection, [job for job in found if isinstance(job, GraphJob)])
-        return len(ends)
+        return SettledEnds(len(ends), tuple(job.state for job in found))
 
     async def _end(self, connection: Connection, family: JobFamily, ends: list[Row]) -> list[GraphJob | PolicyJob]:
         statements = _OF[family]
