@@ -128,7 +128,7 @@ BREAKAGES: dict[str, tuple[Breakage, ...]] = {
     # A run that waits for several others is let go when the first of them has ended.
     "impatient-dependents": (
         Breakage(
-            f"{MIGRATIONS}/0027_expand_dependencies.sql",
+            f"{MIGRATIONS}/0035_expand_concurrency_keys.sql",
             "WHEN bool_or(d.upstream_state IS NULL) THEN 'wait'",
             "WHEN bool_and(d.upstream_state IS NULL) THEN 'wait'",
         ),
