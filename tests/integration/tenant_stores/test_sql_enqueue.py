@@ -101,6 +101,17 @@ async def test_psycopg_enqueues_in_its_own_transaction(shop: str, runs: RunStore
     assert run.due_at - run.created_at == timedelta(hours=1)
 
 
+async def test_a_delayed_run_sleeps_from_birth(shop: str, owner_pool: Pool) -> None:
+    connection = await asyncpg.connect(shop)
+    try:
+        for delay in ("0", "1 hour"):
+            await connection.fetchval(f"SELECT scheduler.enqueue('report', delay => interval '{delay}')")
+    finally:
+        await connection.close()
+    sleeping = await owner_pool.fetch("SELECT is_asleep FROM scheduler.live_runs ORDER BY due_at")
+    assert [row["is_asleep"] for row in sleeping] == [False, True]
+
+
 async def test_psql_enqueues_in_its_own_transaction_and_shows_which_field_is_wrong(shop: str, runs: RunStores) -> None:
     def psql(script: str) -> "subprocess.CompletedProcess[str]":
         command = [str(installation_of("pg18").bin_dir / "psql"), "-XqAt", "-v", "VERBOSITY=verbose", shop]
