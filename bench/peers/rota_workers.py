@@ -33,6 +33,7 @@ ENQUEUERS = 2
 TENANT = TenantId("bench")
 AUDIT = AuditEntry("bench", "enqueue", "run", "")
 STOP_SECONDS_MAX = 15.0
+UNFINISHED = "SELECT count(*) FROM scheduler.runs WHERE tenant_id = $1 AND id >= $2 AND state = 'queued'"
 WAKE = "SELECT pg_notify('rota_wakeups', 'queue:default')"
 REGISTERED = "SELECT count(*) FROM scheduler.workers WHERE pid = $1 AND state = 'active'"
 
@@ -52,6 +53,7 @@ class Rota:
         self._stack = AsyncExitStack()
         self._worker: asyncio.subprocess.Process | None = None
         self._intake: PostgresRunIntake | None = None
+        self._since: object = None
 
     async def install(self) -> None:
         await Migrator(self._urls, sleep=self._sleep).migrate()
@@ -62,6 +64,7 @@ class Rota:
 
     async def enqueue(self, count: int, /) -> None:
         intake = await self._opened_intake()
+        self._since = await self._service.fetchval("SELECT scheduler.uuid7_floor(clock_timestamp())")
         starts = iter(range(0, count, ENQUEUE_BATCH))
 
         async def enqueue_batches() -> None:
@@ -77,8 +80,11 @@ class Rota:
         self._wakeups.announce("queue:default")
 
     async def unfinished_count(self) -> int:
+        """Of what was enqueued last, by its records: among live rows, all dead ones would be read, too."""
         await self._opened_intake()
-        return await self._service.fetchval("SELECT count(*) FROM scheduler.live_runs")
+        if self._since is None:
+            return await self._service.fetchval("SELECT count(*) FROM scheduler.live_runs")
+        return await self._service.fetchval(UNFINISHED, TENANT, self._since)
 
     async def work(self, counter: Counter, gate: Gate) -> None:
         slots = self._options.get("slots")

@@ -20,7 +20,7 @@ Plan = Mapping[str, Any]
 
 async def rows_read(connection: Connection, mode: str, statement: str, *args: object) -> int:
     """How many rows of tables the statement read, under the plan of this mode."""
-    return sum(_rows_of(node) for node in _nodes(await explained(connection, mode, statement, *args)))
+    return sum(_rows_of(node) for node in nodes_of(await explained(connection, mode, statement, *args)))
 
 
 async def explained(connection: Connection, mode: str, statement: str, *args: object) -> Plan:
@@ -38,13 +38,13 @@ async def explained(connection: Connection, mode: str, statement: str, *args: ob
 
 
 def tables_scanned_whole(plan: Plan) -> set[str]:
-    return {node["Relation Name"] for node in _nodes(plan) if node["Node Type"] == "Seq Scan"}
+    return {node["Relation Name"] for node in nodes_of(plan) if node["Node Type"] == "Seq Scan"}
 
 
-def _nodes(plan: Plan) -> Iterator[Plan]:
+def nodes_of(plan: Plan) -> Iterator[Plan]:
     yield plan
     for child in plan.get("Plans", ()):
-        yield from _nodes(child)
+        yield from nodes_of(child)
 
 
 def _rows_of(node: Plan) -> int:

@@ -70,9 +70,17 @@ async def test_the_queue_is_not_slowed_and_what_is_given_back_is_found(
     # A few looks are full all the same.
     assert sorted(passed[BATCHES_COUNT // 2 :])[2] <= BATCH + PASSED_IN_VAIN_MAX
 
+    # Who gives it back knows where it stands; others find it with a full look.
+    others_claims = PostgresRunClaims(service_pool)
+    await others_claims.claim_batch(WORKER, ["default"], 1)
+    await claims.claim_batch(WORKER, ["default"], 1)
     assert await claims.give_back_batch([first]) == 1
+    (again,) = await claims.claim_batch(WORKER, ["default"], 1)
+    assert again.run_id == first.run_id
+
+    assert await claims.give_back_batch([again]) == 1
 
     async def is_found() -> bool:
-        return first.run_id in {run.run_id for run in await claims.claim_batch(WORKER, ["default"], 1)}
+        return first.run_id in {run.run_id for run in await others_claims.claim_batch(WORKER, ["default"], 1)}
 
-    await wait_until(is_found, what="what was given back")
+    await wait_until(is_found, what="what another worker gave back")

@@ -10,8 +10,8 @@ them any more; until then, each look passes all of them before it finds a run. A
 an hour would stop the queue. So a look that passed too many in vain makes the next ones begin in each lane where it
 ended, less a slack that is as wide as it can be without passing too many again. Behind that floor a run may appear all
 the same: it came late, or was given back. Full looks find it; they are as rare as keeps their cost a small part of the
-time, and when one was cheap, all looks are full again. This module decides only where looks go: it never hides a run
-for good.
+time, and when one was cheap, all looks are full again. What this very process puts back, or calls to its turn, it need
+not look for: it is told where that stands. This module decides only where looks go: it never hides a run for good.
 """
 
 from collections.abc import Sequence
@@ -117,13 +117,15 @@ class LaneLooks:
         self._walked_to: Lane | None = None
         self._is_walking = False
         self._asleep_floor: datetime | None = None
+        # Where this process has put something back behind the floor of a lane, for its next look there.
+        self._returned: dict[Lane, datetime] = {}
         self._slack = SLACK_FIRST
         self._cheap_looks_count = 0
         self._full_again_at: datetime | None = None
 
     def plan(self, limit: int) -> LookPlan:
         lanes = self._lanes_in_order(limit)
-        floors = [self._known[lane] for lane, _ in lanes]
+        floors = [self._floor(lane) for lane, _ in lanes]
         return LookPlan(
             [priority for (priority, _), _ in lanes],
             [tenant_id for (_, tenant_id), _ in lanes],
@@ -136,6 +138,22 @@ class LaneLooks:
             self._asleep_floor,
             WOKEN_PER_LOOK_MAX,
         )
+
+    @property
+    def is_lean(self) -> bool:
+        """Whether looks begin at floors."""
+        return self._full_again_at is not None
+
+    def note_returned(self, lane: Lane, due_at: datetime) -> None:
+        """A run stands there (again): the next look at its lane begins no later, whatever the last ones have passed."""
+        if self._known.get(lane) is not None:
+            self._returned[lane] = min(due_at, self._returned.get(lane, due_at))
+
+    def _floor(self, lane: Lane) -> Floor | None:
+        floor, returned_at = self._known[lane], self._returned.pop(lane, None)
+        if floor is None or returned_at is None:
+            return floor
+        return min(floor, (returned_at, _NIL))
 
     def quotas(self, lanes: Sequence[Lane], limit: int) -> list[tuple[Lane, int]]:
         """The share of each, if all have enough: highest priority first, then whoever is next."""

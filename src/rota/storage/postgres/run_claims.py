@@ -9,6 +9,7 @@ for what stands behind them. In the same way what is not due yet sleeps, until t
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from operator import itemgetter
 
@@ -41,6 +42,7 @@ _DOZE_EARLY = query("live_runs/doze_early")
 _SETTLE_ALIKE_SUCCESSES = query("live_runs/settle_alike_successes")
 _SETTLE_BATCH = query("live_runs/settle_batch")
 _LIST_HELD = query("live_runs/list_held")
+_READ_CALLED = query("live_runs/read_called")
 _FIND_LOST = query("live_runs/find_lost")
 _FIND_LOST_SINCE = query("live_runs/find_lost_since")
 _APPEND_LINES = query("log_lines/append_lines")
@@ -278,16 +280,21 @@ class PostgresRunClaims:
         startable.placed_queues = await self._give_places(row["keys"])
         for turn, queue in zip(row["freed_turns"], row["freed_queues"], strict=True):
             startable.add_queue(turn, queue)
+        await self._note_called(row["freed_turns"], row["keys"])
         return tuple([SettleResult(s.run_id, s.run_id in accepted, startable.queues(s.run_id)) for s in settlements])
 
     async def _settle(self, run_ids: Sequence[RunId], *columns: Iterable[object]) -> tuple[set[int], "_Startable"]:
         """Which settlements were accepted, by their number from 1, and what they made startable."""
         rows = await self._statements.fetch("settling attempts", _SETTLE_BATCH, run_ids, *columns)
         startable = _Startable()
-        startable.placed_queues = await self._give_places([row["key"] for row in rows if row["key"] is not None])
+        keys = [row["key"] for row in rows if row["key"] is not None]
+        startable.placed_queues = await self._give_places(keys)
+        await self._note_called([row["turn"] for row in rows if row["n"] is None and row["turn"] is not None], keys)
+        self._note_returned([row for row in rows if row["due_at"] is not None])
         for row in rows:
             if row["n"] is None:
-                startable.add_queue(row["turn"], row["queue"])
+                if row["turn"] is not None:
+                    startable.add_queue(row["turn"], row["queue"])
                 continue
             if row["turn"] is not None:
                 startable.end_turn(row["n"], row["turn"])
@@ -303,6 +310,21 @@ class PostgresRunClaims:
             return await give_freed_places(self._statements, keys)
         except Unavailable:
             return ()
+
+    async def _note_called(self, turns: Sequence[str], keys: Sequence[str]) -> None:
+        """What may have a turn or a place now is claimable where it always stood. Only lean looks begin behind it."""
+        if not (turns or keys) or not any(looks.is_lean for looks in self._looks.values()):
+            return
+        with suppress(Unavailable):
+            self._note_returned(
+                await self._statements.fetch("looking for called runs", _READ_CALLED, list(turns), list(keys))
+            )
+
+    def _note_returned(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            for queues, looks in self._looks.items():
+                if row["queue"] in queues:
+                    looks.note_returned((row["priority"], row["tenant_id"]), row["due_at"])
 
 
 class _Claiming:

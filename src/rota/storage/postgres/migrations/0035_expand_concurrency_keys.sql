@@ -154,8 +154,7 @@ CREATE FUNCTION scheduler.admit_key(key uuid) RETURNS text[]
                         WHERE v.key_id = key AND v.wanted_at IS NULL AND v.due_at < 'infinity'
                           AND v.state = 'queued' AND NOT v.is_parked
                           AND NOT scheduler.is_listened_to(v.queue)
-                          FOR UPDATE SKIP LOCKED))
-                   AND l.state = 'queued';
+                          FOR UPDATE SKIP LOCKED));
                 EXIT WHEN NOT FOUND;
                 CONTINUE;
             END IF;
@@ -199,8 +198,7 @@ CREATE FUNCTION scheduler.admit_key(key uuid) RETURNS text[]
                                         WHERE b.schedule_id = next.schedule_id AND b.is_serial
                                        OFFSET 0) AS near
                                  JOIN scheduler.live_runs v ON v.ctid = near.place
-                                  FOR NO KEY UPDATE OF v SKIP LOCKED))
-                           AND l.state = 'queued';
+                                  FOR NO KEY UPDATE OF v SKIP LOCKED));
                         GET DIAGNOSTICS parked_now = ROW_COUNT;
                         parked := parked + parked_now;
                         behind := behind || next.schedule_id;

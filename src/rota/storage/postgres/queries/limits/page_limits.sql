@@ -9,9 +9,9 @@ WITH total AS (
 SELECT total.total_count, l.kind || '/' || l.name AS id, l.kind, l.name, l.version, l.concurrency_max, l.rate_per_second, l.burst, l.updated_at, l.updated_by,
        CASE l.kind
        WHEN 'queue' THEN
-           (SELECT count(*) FROM scheduler.live_runs v WHERE v.queue = l.name AND v.worker_id IS NOT NULL AND v.is_limited)
+           (SELECT count(*) FROM scheduler.live_runs v WHERE v.queue = l.name COLLATE "default" AND v.worker_id IS NOT NULL AND v.is_limited)
        ELSE
-           (SELECT count(*) FROM scheduler.live_runs v WHERE v.tenant_id = l.name AND v.worker_id IS NOT NULL AND v.is_limited)
+           (SELECT count(*) FROM scheduler.live_runs v WHERE v.tenant_id = l.name COLLATE "default" AND v.worker_id IS NOT NULL AND v.is_limited)
        END AS running_count,
        greatest(0, (SELECT r.room FROM scheduler.room_of(ARRAY[l.name], ARRAY[l.name], false) AS r WHERE r.kind = l.kind)) AS room
   FROM total

@@ -95,7 +95,6 @@ WITH holder AS MATERIALIZED (
      WHERE l.ctid = ANY (ARRAY(SELECT p.place FROM picked p WHERE NOT p.is_serial
                                UNION ALL
                                SELECT f.place FROM turns f WHERE NOT f.is_taken))
-       AND l.state = 'queued'
     RETURNING l.run_id, l.tenant_id, l.attempt_token, l.attempts_count, l.losses_count, l.queue, l.priority, l.due_at,
               l.schedule_id, l.is_serial
 ), spent AS MATERIALIZED (
@@ -126,7 +125,6 @@ WITH holder AS MATERIALIZED (
                    LIMIT $4
                      FOR NO KEY UPDATE SKIP LOCKED) AS behind
             LIMIT $4))
-       AND l.state = 'queued'
     RETURNING l.run_id
 ), records AS MATERIALIZED (
     SELECT found.*

@@ -41,7 +41,6 @@ WITH RECURSIVE holder AS MATERIALIZED (
             ORDER BY v.due_at
             LIMIT $16
               FOR NO KEY UPDATE SKIP LOCKED))
-       AND l.state = 'queued'
     RETURNING l.run_id
 ), found (n, priority, tenant_id, latest_at, bottom_priority, bottom_tenant) AS (
     (SELECT s.n, f.priority, f.tenant_id, f.due_at, s.bottom_priority, s.bottom_tenant
@@ -143,7 +142,6 @@ WITH RECURSIVE holder AS MATERIALIZED (
                                         OR (r.kind = 'tenant' AND r.name = l.tenant_id))
       FROM term t
      WHERE l.ctid = ANY (ARRAY(SELECT p.place FROM picked p WHERE NOT p.is_serial))
-       AND l.state = 'queued'
     RETURNING l.run_id, l.tenant_id, l.attempt_token, l.attempts_count, l.losses_count, l.priority, l.due_at
 ), spent AS MATERIALIZED (
     SELECT count(*)

@@ -23,4 +23,3 @@ UPDATE scheduler.live_runs l
                ORDER BY v.due_at DESC, v.run_id DESC
                LIMIT $2
                  FOR NO KEY UPDATE SKIP LOCKED) AS early))
-   AND l.state = 'queued'

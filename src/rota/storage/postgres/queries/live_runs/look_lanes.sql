@@ -30,7 +30,6 @@ WITH RECURSIVE holder AS MATERIALIZED (
                    ORDER BY v.due_at
                    LIMIT $9
                      FOR NO KEY UPDATE SKIP LOCKED) AS due))
-       AND l.state = 'queued'
     RETURNING l.run_id
 ), rooms AS MATERIALIZED (
     SELECT r.name, r.room FROM term t CROSS JOIN LATERAL scheduler.room_of($2::text[], '{}', false) AS r

@@ -22,12 +22,12 @@ WITH held AS MATERIALIZED (
            WHEN 'queue' THEN
                (SELECT count(*)
                   FROM (SELECT FROM scheduler.live_runs v
-                         WHERE v.queue = l.name AND v.worker_id IS NOT NULL AND v.is_limited
+                         WHERE v.queue = l.name COLLATE "default" AND v.worker_id IS NOT NULL AND v.is_limited
                          LIMIT l.concurrency_max) AS running)
            ELSE
                (SELECT count(*)
                   FROM (SELECT FROM scheduler.live_runs v
-                         WHERE v.tenant_id = l.name AND v.worker_id IS NOT NULL AND v.is_limited
+                         WHERE v.tenant_id = l.name COLLATE "default" AND v.worker_id IS NOT NULL AND v.is_limited
                          LIMIT l.concurrency_max) AS running) END AS running_count
       FROM held h
      CROSS JOIN LATERAL scheduler.room_of(ARRAY[h.queue], ARRAY[h.tenant_id], false) AS r

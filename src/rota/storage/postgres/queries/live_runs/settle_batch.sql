@@ -1,9 +1,11 @@
 -- Ends attempts, each under its token, and moves their runs on; a stale token changes nothing and harms no neighbour.
 -- A run whose cancelling was asked for is not queued again: so what would be queued is locked first, then judged. What
--- ends is removed without another lock. Rows are visited in the order of their ids, so that two settlers do not deadlock.
+-- ends is removed without another lock. It is found by all ids at once, and matched by their hashes: matched one by one, it
+-- would be found by reading all that is claimed wherever the server takes the table for empty. Rows are visited in the order of their ids, so that two settlers do not deadlock.
 -- `give_back` returns a claim that was never begun: its attempt is not counted, its place is kept.
 -- Records are ended by a function: a statement that locks rows may not prune partitions (see tests/integration/plans).
--- A serial run's turn ends with its attempt. Rows without `n` name the queues in which a run now may have the turn.
+-- A serial run's turn ends with its attempt. Rows without `n` name the queues in which a run now may have the turn, and the
+-- places that were taken again by what was given back.
 -- What waits for its next try leaves its place of a concurrency key; `key` names keys that may have a free one.
 -- A column that may be NULL is empty where all its values are; any other has one element where all are the same.
 WITH given AS MATERIALIZED (
@@ -17,12 +19,12 @@ WITH given AS MATERIALIZED (
                   $9::boolean[])
            WITH ORDINALITY AS g (run_id, token, verb, outcome, reason, delay_seconds, result, error, dead_letter, n)
 ), held AS MATERIALIZED (
-    SELECT g.n, g.run_id, g.verb, g.outcome, g.reason, g.delay_seconds, g.result, g.error, g.dead_letter,
+    SELECT g.n, l.place, g.run_id, g.verb, g.outcome, g.reason, g.delay_seconds, g.result, g.error, g.dead_letter,
            l.tenant_id, l.schedule_id, l.worker_id, l.started_at, l.attempts_count,
            l.cancel_requested_at IS NOT NULL AS is_cancelled
       FROM (SELECT * FROM given WHERE verb IN ('retry', 'give_back') ORDER BY run_id) AS g
      CROSS JOIN LATERAL (
-           SELECT * FROM scheduler.live_runs v
+           SELECT v.ctid AS place, v.* FROM scheduler.live_runs v
             WHERE v.run_id = g.run_id
               AND v.attempt_token = g.token
               AND v.worker_id IS NOT NULL
@@ -45,23 +47,24 @@ WITH given AS MATERIALIZED (
            losses_count = l.losses_count + (h.verb = 'retry' AND h.outcome = 'lost')::integer
       FROM held h
      CROSS JOIN clock c
-     WHERE l.run_id = h.run_id
-       AND l.worker_id IS NOT NULL
+     WHERE l.ctid = h.place
        AND NOT h.is_cancelled
     RETURNING h.n, h.run_id, h.verb, h.outcome, h.reason, h.result, h.error, h.dead_letter, h.verb <> 'give_back' AS counts,
               h.tenant_id, h.schedule_id, h.worker_id, h.started_at, h.attempts_count, l.is_serial,
-              CASE WHEN l.is_limited THEN l.queue END AS limited_queue, l.key_id
+              CASE WHEN l.is_limited THEN l.queue END AS limited_queue, l.key_id, l.queue, l.priority, l.due_at
 ), removed AS (
     DELETE FROM scheduler.live_runs l
      USING (SELECT * FROM given ORDER BY run_id) AS g
-     WHERE l.run_id = g.run_id
+     WHERE l.run_id = ANY ($1::uuid[])
+       AND uuid_hash(l.run_id) = uuid_hash(g.run_id)
+       AND NOT l.run_id <> g.run_id
        AND l.attempt_token = g.token
        AND l.worker_id IS NOT NULL
        AND (g.verb IN ('succeed', 'fail', 'cancel') OR g.n IN (SELECT h.n FROM held h WHERE h.is_cancelled))
     RETURNING g.n, g.run_id, CASE WHEN g.verb IN ('succeed', 'fail') THEN g.verb ELSE 'cancel' END AS verb,
               g.outcome, g.reason, g.result, g.error, g.dead_letter, g.verb <> 'give_back' AS counts,
               l.tenant_id, l.schedule_id, l.worker_id, l.started_at, l.attempts_count, l.is_serial,
-              CASE WHEN l.is_limited THEN l.queue END AS limited_queue, l.key_id
+              CASE WHEN l.is_limited THEN l.queue END AS limited_queue, l.key_id, l.queue, l.priority, l.due_at
 ), ended AS MATERIALIZED (
     SELECT count(*)
       FROM (SELECT array_agg(h.tenant_id) AS tenants, array_agg(h.run_id) AS ids,
@@ -103,8 +106,10 @@ WITH given AS MATERIALIZED (
        AND fact.type IS NOT NULL
 )
 SELECT s.n, CASE WHEN s.is_serial THEN s.schedule_id::text END AS turn, s.limited_queue AS queue,
-       s.key_id::text AS key
+       s.key_id::text AS key, NULL::smallint AS priority, NULL AS tenant_id, NULL::timestamptz AS due_at
   FROM settled s
  CROSS JOIN ended
  UNION ALL
-SELECT NULL, f.schedule_id::text, f.queue, NULL FROM freed f
+SELECT NULL, f.schedule_id::text, f.queue, NULL, NULL, NULL, NULL FROM freed f
+ UNION ALL
+SELECT NULL, NULL, q.queue, NULL, q.priority, q.tenant_id, q.due_at FROM requeued q WHERE q.verb = 'give_back'

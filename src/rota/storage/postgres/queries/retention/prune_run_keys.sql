@@ -7,8 +7,8 @@ WITH gone AS (
        AND k.created_at < (SELECT scheduler.current_time() - make_interval(days => r.keep_days)
                              FROM scheduler.retention r WHERE r.kind = 'run_keys')
        AND NOT EXISTS (SELECT FROM scheduler.live_runs q
-                        WHERE q.tenant_id = k.tenant_id AND q.run_id = k.run_id AND q.state = 'queued')
-       AND NOT EXISTS (SELECT FROM scheduler.live_runs w WHERE w.run_id = k.run_id AND w.worker_id IS NOT NULL)
+                        WHERE q.tenant_id = k.tenant_id AND q.run_id = k.run_id AND q.state = 'queued' OFFSET 0)
+       AND NOT EXISTS (SELECT FROM scheduler.live_runs w WHERE w.run_id = k.run_id AND w.worker_id IS NOT NULL OFFSET 0)
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM gone) AS deleted_count,
