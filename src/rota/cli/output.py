@@ -135,10 +135,19 @@ def shown(value: object) -> str:
             return "yes" if value else "no"
         case str():
             return _shown_time(value)
-        case list() | dict():
+        case list():
+            return _shown_list(cast("list[object]", value))
+        case dict():
             return msgspec.json.encode(value).decode()
         case _:
             return str(value)
+
+
+def _shown_list(values: list[object]) -> str:
+    """Texts one behind the other; anything else as JSON."""
+    if all(isinstance(one, str) for one in values):
+        return "; ".join(map(shown, values))
+    return msgspec.json.encode(values).decode()
 
 
 def _shown_time(text: str) -> str:

@@ -47,7 +47,17 @@ def test_control_characters_are_shown(text: str, seen: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [({}, "-"), ([], "-"), ("", "-"), (None, "-"), ({"a": {}}, '{"a":{}}'), ([0], "[0]"), (0, "0"), (False, "no")],
+    [
+        ({}, "-"),
+        ([], "-"),
+        ("", "-"),
+        (None, "-"),
+        ({"a": {}}, '{"a":{}}'),
+        ([0], "[0]"),
+        (["a", "b"], "a; b"),
+        (0, "0"),
+        (False, "no"),
+    ],
 )
 def test_only_what_is_empty_is_a_dash(value: object, text: str) -> None:
     assert shown(value) == text
