@@ -164,3 +164,33 @@ def test_a_walk_over_several_queues_tells_whether_it_has_left_any_out(*, cut: bo
     assert tops[-1] == (A if cut else "")
     assert looks.note_walk([], is_cut=False, is_filled=False) is cut
     assert looks.plan_walk()[1] == [""]
+
+
+def test_what_is_put_back_behind_a_floor_lowers_it_for_one_look() -> None:
+    looks = floored()
+    behind = DUE - 10 * SLACK_FIRST
+    looks.note_returned((4, A), behind)
+    looks.note_returned((4, A), behind + SLACK_FIRST)
+    assert looks.is_lean
+    assert floor_of(looks, (4, A))[0] == behind
+    assert floor_of(looks, (4, A))[0] == DUE - SLACK_FIRST
+
+
+def test_what_is_put_back_before_a_floor_changes_nothing() -> None:
+    looks = floored()
+    looks.note_returned((4, A), DUE)
+    looks.note_returned((9, C), DUE)
+    assert floor_of(looks, (4, A))[0] == DUE - SLACK_FIRST
+    assert looks.plan(10).tenants == [A]
+
+
+def test_a_full_look_that_nobody_waits_for_any_longer_is_not_made_again_at_once() -> None:
+    looks = floored()
+    pause = MANY * FULL_LOOK_PAUSE_PER_ENTRY
+    looks.note(look(seen((4, A), 10), full=False)._replace(now=NOW + pause))
+    looks.note_failed()
+    assert looks.plan(10).full_again_at == NOW + 2 * pause
+
+    never_lean = LaneLooks()
+    never_lean.note_failed()
+    assert never_lean.plan(10).full_again_at is None

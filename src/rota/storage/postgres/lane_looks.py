@@ -122,6 +122,8 @@ class LaneLooks:
         self._slack = SLACK_FIRST
         self._cheap_looks_count = 0
         self._full_again_at: datetime | None = None
+        self._full_pause = timedelta(0)
+        self._seen_at: datetime | None = None
 
     def plan(self, limit: int) -> LookPlan:
         lanes = self._lanes_in_order(limit)
@@ -155,6 +157,11 @@ class LaneLooks:
             return floor
         return min(floor, (returned_at, _NIL))
 
+    def note_failed(self) -> None:
+        """It may have been a full look that takes longer than anybody waits: the next one is not to be another."""
+        if self._full_again_at is not None and self._seen_at is not None:
+            self._full_again_at = max(self._full_again_at, self._seen_at + self._full_pause)
+
     def quotas(self, lanes: Sequence[Lane], limit: int) -> list[tuple[Lane, int]]:
         """The share of each, if all have enough: highest priority first, then whoever is next."""
         shares: list[tuple[Lane, int]] = []
@@ -181,6 +188,7 @@ class LaneLooks:
         What a partial look left alone, because it was serial or for a limit, stays where it is: such a look tells
         nothing of where others are to begin.
         """
+        self._seen_at = look.now
         for seen in look.lanes:
             self.share.weigh(seen.lane[1], seen.weight)
         if not look.is_partial:
@@ -264,7 +272,8 @@ class LaneLooks:
             if self._full_again_at is None:
                 self._known = dict.fromkeys(self._known)
                 self._slack = SLACK_FIRST
-            self._full_again_at = look.now + look.passed_in_vain * FULL_LOOK_PAUSE_PER_ENTRY
+            self._full_pause = look.passed_in_vain * FULL_LOOK_PAUSE_PER_ENTRY
+            self._full_again_at = look.now + self._full_pause
         else:
             self._adapt(look.passed_in_vain)
         if look.woken_count < WOKEN_PER_LOOK_MAX:

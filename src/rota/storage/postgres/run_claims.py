@@ -72,6 +72,7 @@ class PostgresRunClaims:
             while await self._look(claiming):
                 pass
         except (Stale, Unavailable):
+            looks.note_failed()
             if not claiming.claimed_count:
                 raise
         return claiming.result()
