@@ -1,8 +1,10 @@
 """A snapshot that is held open keeps the server from removing what was claimed: looks do not pass it each time."""
 
+from uuid import UUID
+
 import pytest
 
-from rota.domain.ids import TenantId, WorkerId
+from rota.domain.ids import ScheduleId, TenantId, WorkerId
 from rota.domain.policies import RunPolicy
 from rota.domain.run import RunDraft, Settlement
 from rota.domain.targets import TaskTarget
@@ -40,18 +42,20 @@ async def told(service_pool: Pool) -> None:
     await service_pool.execute("SELECT pg_stat_force_next_flush()")
 
 
-async def test_the_queue_is_not_slowed_and_what_is_given_back_is_found(
-    admin_connection: Connection, service_pool: Pool, api_pool: Pool, held_snapshot: None
-) -> None:
-    await admin_connection.execute(
-        "INSERT INTO scheduler.tenants (id, name, created_by) VALUES ('acme', 'Acme', 'test')"
-    )
-    await admin_connection.execute(
+async def make_tenant_and_worker(admin: Connection) -> None:
+    await admin.execute("INSERT INTO scheduler.tenants (id, name, created_by) VALUES ('acme', 'Acme', 'test')")
+    await admin.execute(
         "INSERT INTO scheduler.workers (id, name, state, queues, slots, tasks, hostname, pid, version, started_at,"
         " heartbeat_at, lease_expires_at)"
         " VALUES ($1, 'w', 'active', '{default}', 1000, '{}', 'h', 1, '0', now(), now(), now() + interval '1 day')",
         WORKER,
     )
+
+
+async def test_the_queue_is_not_slowed_and_what_is_given_back_is_found(
+    admin_connection: Connection, service_pool: Pool, api_pool: Pool, held_snapshot: None
+) -> None:
+    await make_tenant_and_worker(admin_connection)
     claims = PostgresRunClaims(service_pool)
     for _ in range(BATCHES_COUNT):
         await enqueue(api_pool, BATCH)
@@ -84,3 +88,28 @@ async def test_the_queue_is_not_slowed_and_what_is_given_back_is_found(
         return first.run_id in {run.run_id for run in await others_claims.claim_batch(WORKER, ["default"], 1)}
 
     await wait_until(is_found, what="what another worker gave back")
+
+
+async def test_a_called_run_is_found_at_once_though_others_of_its_schedule_have_no_due_time(
+    admin_connection: Connection, service_pool: Pool, api_pool: Pool, held_snapshot: None
+) -> None:
+    await make_tenant_and_worker(admin_connection)
+    claims = PostgresRunClaims(service_pool)
+    policy = RunPolicy(serial=True, concurrency_max=2)
+    serial = RunDraft(TENANT, TaskTarget("noop"), policy, schedule_id=ScheduleId(str(UUID(int=7))))
+    audit = AuditEntry("test", "enqueue", "run", "")
+    _, second, third = await PostgresRunIntake(api_pool).enqueue(TENANT, [serial] * 3, audit)
+    (retried,) = await claims.claim_batch(WORKER, ["default"], 1)
+    for _ in range(4):
+        await enqueue(api_pool, BATCH)
+    for _ in range(4):
+        claimed = await claims.claim_batch(WORKER, ["default"], BATCH)
+        await claims.settle_batch([Settlement(run.run_id, run.token, "succeed", "succeeded") for run in claimed])
+
+    # Its next try waits for a place, and has no due time before it has one.
+    await claims.settle_batch([Settlement(retried.run_id, retried.token, "retry", "failed", retry_delay_seconds=1e4)])
+    (called,) = await claims.claim_batch(WORKER, ["default"], 1)
+    assert called.run_id == second.run_id
+    await claims.settle_batch([Settlement(called.run_id, called.token, "succeed", "succeeded")])
+    (last,) = await claims.claim_batch(WORKER, ["default"], 1)
+    assert last.run_id == third.run_id
