@@ -19,7 +19,7 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "triggers/look_first": (),
     "live_runs/find_lost_since": (5.0, 500, LONG_AGO),
     "triggers/list_due": (1_000, None, None),
-    "triggers/apply_advances": (*NOTHING, [], [], [], "x", *[[]] * 5),
+    "triggers/apply_advances": (*NOTHING, [], [], [], "x", *[[]] * 7),
 }
 # Of one row per lease, worker or tenant: small for ever.
 SMALL = {"leases", "workers"}
