@@ -25,9 +25,12 @@ def up() -> Iterator[UpProcess]:
 
 @pytest.fixture(scope="module")
 def resting() -> Iterator[Path]:
-    """A data directory that has been used before, and on which nothing runs."""
+    """A data directory that has been used before, and on which nothing runs; nor will: the sample is deleted, part of
+    which runs for as long as a stop may take.
+    """
     with private_root() as root:
         with running_up(root / "data") as process:
+            process.delete_schedules()
             process.process.send_signal(signal.SIGTERM)
             assert process.wait_end() == 0
         yield root / "data"
@@ -171,7 +174,6 @@ def test_ctrl_c_in_the_terminal_stops_everything_cleanly(resting: Path) -> None:
 def test_the_next_start_keeps_token_and_data_and_brings_no_sample_back(resting: Path) -> None:
     with running_up(resting) as up:
         token = up.context["token"]
-        up.delete_schedules()
         up.process.send_signal(signal.SIGINT)
         assert up.wait_end() == 0
 
