@@ -122,6 +122,20 @@ async def test_a_delayed_run_wants_no_place_before_it_is_due(runs: RunStores) ->
     assert await claim(runs, worker_id) == [later]
 
 
+async def test_a_look_tells_when_a_run_will_want_a_place(runs: RunStores) -> None:
+    worker_id = await runs.worker()
+    assert (await runs.places.give_places(None, 100)).next_wanted_in_seconds is None
+    await runs.enqueue(keyed(1, delay_seconds=40), keyed(1, "another", delay_seconds=30), keyed(1, delay_seconds=50))
+    assert (await runs.places.give_places(None, 100)).next_wanted_in_seconds == 30
+    await runs.base.clock.advance(45)
+    assert len(await claim(runs, worker_id)) == 2
+    assert (await runs.places.give_places(None, 100)).next_wanted_in_seconds == 5
+    await runs.base.clock.advance(6)
+    wanted_in_seconds = (await runs.places.give_places(None, 100)).next_wanted_in_seconds
+    assert wanted_in_seconds is not None
+    assert wanted_in_seconds <= 0
+
+
 async def test_priority_goes_first_among_those_that_wait(runs: RunStores) -> None:
     worker_id = await runs.worker()
     await runs.enqueue(keyed(1))

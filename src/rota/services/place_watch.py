@@ -1,7 +1,8 @@
 """The leader's part of concurrency keys: it gives free places that nobody gave who ended a run.
 
 A run's end gives its place to the next at once; this is for runs that become due, for places that were left by a
-cancellation or a crash, and for queues that got a worker. An idle watch costs one look per `POLL_SECONDS`.
+cancellation or a crash, and for queues that got a worker. Where no run is due it looks again when the next one will be,
+and at least every `POLL_SECONDS`.
 """
 
 from rota.ports.clock import Clock
@@ -11,7 +12,7 @@ from rota.services.leadership import Leadership
 from rota.services.waiting import wait_for_any
 
 POLL_SECONDS = 5.0
-# While some run waits for a place: so soon does one get it that nobody was there to give.
+# While a run that is due waits for a place: so soon does one get it that nobody was there to give.
 WAITING_POLL_SECONDS = 0.5
 SPACING_SECONDS = 0.02
 STANDBY_SECONDS = 60.0
@@ -30,6 +31,7 @@ class PlaceWatch:
         self._changed = leadership.subscribe()
         self._wanted = wakeups.subscribe(PLACES_TOPIC)
         self._last_key: str | None = None
+        self._next_in_seconds = POLL_SECONDS
 
     async def run(self) -> None:
         """Until it is cancelled. Raises Unavailable; the next run begins with a look."""
@@ -47,6 +49,10 @@ class PlaceWatch:
         self._last_key = given.last_key
         for queue in given.queues:
             self._wakeups.announce(f"queue:{queue}")
+        if given.next_wanted_in_seconds is not None:
+            soon = WAITING_POLL_SECONDS if given.next_wanted_in_seconds <= 0 else given.next_wanted_in_seconds
+            self._next_in_seconds = min(self._next_in_seconds, soon)
         if given.last_key is not None:
             return 0.0
-        return WAITING_POLL_SECONDS if given.is_waiting else POLL_SECONDS
+        pause, self._next_in_seconds = self._next_in_seconds, POLL_SECONDS
+        return pause

@@ -10,10 +10,11 @@ from tests.integration.plans.test_run_plans import FEW, LIMIT, LIVE_WORKER, over
 pytestmark = [pytest.mark.timeout(120)]
 
 BACKLOG_COUNT = 1_000_000
-KEY = "00000000-0000-4000-8000-000000000001"
-SERIAL_KEY = "00000000-0000-4000-8000-000000000002"
+KEY = "f0000000-0000-4000-8000-000000000001"
+SERIAL_KEY = "f0000000-0000-4000-8000-000000000002"
 SCHEDULE = "00000000-0000-4000-8000-000000000003"
 LIGHT = TenantId("light")
+DELAYED_KEYS_COUNT = 1_000
 PASSES_MAX = 3
 PARKED_PER_PASS_MAX = 1_000
 # Its entry and row, which are read again to be locked and changed, and the entries that it left behind.
@@ -36,7 +37,10 @@ _WAITING = """
 """
 # Made when all is there: that is what takes the time.
 _INDEXES = (
-    "DROP INDEX scheduler.live_runs_queued, scheduler.live_runs_asleep, scheduler.live_runs_key_waiting",
+    """
+    DROP INDEX scheduler.live_runs_queued, scheduler.live_runs_asleep, scheduler.live_runs_key_waiting,
+               scheduler.live_runs_key_wanted
+    """,
     "CREATE UNIQUE INDEX live_runs_queued ON scheduler.live_runs (tenant_id, run_id) WHERE state = 'queued'",
     """
     CREATE INDEX live_runs_asleep ON scheduler.live_runs (queue, due_at)
@@ -46,7 +50,19 @@ _INDEXES = (
     CREATE INDEX live_runs_key_waiting ON scheduler.live_runs (key_id, queue, priority, wanted_at, run_id)
      WHERE wanted_at IS NOT NULL AND NOT is_parked
     """,
+    """
+    CREATE INDEX live_runs_key_wanted ON scheduler.live_runs (key_id, wanted_at)
+     WHERE wanted_at IS NOT NULL AND NOT is_parked
+    """,
 )
+_DELAYED = """
+    INSERT INTO scheduler.live_runs (run_id, tenant_id, due_at, timeout_seconds, priority, state, queue, is_asleep,
+                                     key_id, key_max, wanted_at)
+    SELECT scheduler.uuid7_nth('0198' || repeat('0', 20), n), 'acme', 'infinity', 60, 0, 'queued', 'default', true,
+           lpad(to_hex(n), 32, '0')::uuid, 5, now() + interval '1 hour'
+      FROM generate_series(1, $1::integer) AS n
+"""
+_LOOK = "SELECT * FROM scheduler.admit_waiting('00000000-0000-0000-0000-000000000000', 200)"
 _PASSED = """
     SELECT (SELECT sum(pg_stat_get_xact_tuples_returned(i.indexrelid))
               FROM pg_index i WHERE i.indrelid = 'scheduler.live_runs'::regclass)
@@ -84,5 +100,21 @@ async def test_a_million_runs_that_wait_for_places_cost_neither_claims_nor_those
         assert await connection.fetchval("SELECT count(*) FROM scheduler.live_runs WHERE due_at < 'infinity'") == 5
         assert await passed(connection, give, KEY) <= 2 * FEW
         assert await passed(connection, give, SERIAL_KEY) <= PASSES_MAX * PASSED_PER_PARKED * PARKED_PER_PASS_MAX
-        assert await passed(connection, "SELECT scheduler.admit_waiting(NULL, 200)") <= 20_000
+    async with service_pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        assert await passed(connection, _LOOK) <= PASSES_MAX * PASSED_PER_PARKED * PARKED_PER_PASS_MAX
     assert await admin_connection.fetchval("SELECT count(*) FROM scheduler.live_runs") == BACKLOG_COUNT
+
+
+async def test_a_look_passes_the_keys_of_which_nothing_is_due_for_an_entry_each(
+    admin_connection: Connection, service_pool: Pool
+) -> None:
+    await admin_connection.execute(_TENANT)
+    await admin_connection.execute(_WORKER, LIVE_WORKER)
+    await admin_connection.execute(_DELAYED, DELAYED_KEYS_COUNT)
+    await admin_connection.execute(_WAITING, KEY, SERIAL_KEY, SCHEDULE, 10)
+    async with service_pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        (looked,) = await connection.fetch(_LOOK)
+        assert (looked["queues"], looked["last_key"]) == (["default"], None)
+        assert await passed(connection, _LOOK) <= DELAYED_KEYS_COUNT + FEW

@@ -15,4 +15,6 @@ class MemoryPlaceStore:
     async def give_places(self, behind: str | None, keys_max: int) -> PlacesGiven:
         del behind, keys_max
         live = self.database.runs_state.live.values()
-        return PlacesGiven((), None, any(each.key_id is not None and each.state == "queued" for each in live))
+        wanted = [each.due_at for each in live if each.key_id is not None and each.state == "queued"]
+        in_seconds = (min(wanted) - self.database.now()).total_seconds() if wanted else None
+        return PlacesGiven((), None, in_seconds)

@@ -24,6 +24,7 @@ from rota.storage.postgres.events import insert_events
 from rota.storage.postgres.keyset_pages import page_of_rows
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.single_statements import SingleStatements
+from rota.storage.postgres.stored_policies import policies_of_text
 from rota.storage.postgres.tenants import refuse_revoked_tenant
 
 _LOCK_QUOTA = query("backfills/lock_quota")
@@ -42,7 +43,6 @@ _APPLY_STEP = query("backfill_steps/apply_step")
 KEYS_AT_ONCE_MAX = 5_000
 
 _TRIGGERS: msgspec.json.Decoder[tuple[TriggerState, ...]] = msgspec.json.Decoder(tuple[TriggerState, ...])
-_POLICIES: msgspec.json.Decoder[Policies] = msgspec.json.Decoder(Policies)
 
 
 class PostgresBackfillStore:
@@ -199,7 +199,7 @@ async def _insert(connection: Connection, backfill: Backfill) -> None:
 def _due_backfill(row: Row) -> DueBackfill | None:
     """None where a newer version has stored what this one cannot read: it waits for a leader that can."""
     try:
-        policies = Policies() if row["policies"] is None else _POLICIES.decode(row["policies"])
+        policies = Policies() if row["policies"] is None else policies_of_text(row["policies"])
         return DueBackfill(_backfill(row), row["version"], policies, row["live_count"], row["now"], row["is_withheld"])
     except msgspec.DecodeError:
         return None

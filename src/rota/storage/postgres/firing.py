@@ -28,6 +28,7 @@ from rota.storage.postgres.look_floors import FireLook, FiresSeen
 from rota.storage.postgres.places import give_freed_places
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.single_statements import SingleStatements
+from rota.storage.postgres.stored_policies import policies_of_text
 
 _LOOK_AHEAD = query("triggers/look_ahead")
 _LOOK_FIRST = query("triggers/look_first")
@@ -40,7 +41,6 @@ CALENDARS_REMEMBERED_MAX = 256
 
 _SPEC: msgspec.json.Decoder[Trigger] = msgspec.json.Decoder(Trigger)
 _CALENDARS: msgspec.json.Decoder[tuple[NamedCalendar, ...]] = msgspec.json.Decoder(tuple[NamedCalendar, ...])
-_POLICIES: msgspec.json.Decoder[Policies] = msgspec.json.Decoder(Policies)
 
 
 class PostgresFiringStore:
@@ -122,7 +122,7 @@ class PostgresFiringStore:
         if keys:
             # What has fired stays so; places that are not given now are given by the leader's watch.
             with suppress(Unavailable):
-                await give_freed_places(self._statements, keys)
+                await give_freed_places(self._statements, keys, waits=False)
         return FiringResult(
             runs_created=row["runs_created"],
             runs_skipped=row["runs_skipped"],
@@ -162,4 +162,4 @@ def _spec_of(text: str) -> Trigger:
 
 @lru_cache(maxsize=POLICIES_REMEMBERED_MAX)
 def _policies_of(text: str) -> Policies:
-    return _POLICIES.decode(text)
+    return policies_of_text(text)

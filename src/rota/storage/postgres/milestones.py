@@ -23,7 +23,6 @@ from rota.domain.milestone import (
     MilestoneStep,
 )
 from rota.domain.page import Page, PageRequest
-from rota.domain.policies import Policies
 from rota.domain.targets import Target
 from rota.domain.tenancy import AuditEntry
 from rota.ports.milestone_store import DecideStep, MilestoneFigures, MilestoneFilter, MilestoneNeed, SubjectLook
@@ -37,6 +36,7 @@ from rota.storage.postgres.keyset_pages import page_of_rows
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.run_intake import store_drafts
 from rota.storage.postgres.single_statements import SingleStatements
+from rota.storage.postgres.stored_policies import policies_of_text
 from rota.storage.postgres.unstorable_text import refusing_unstorable_text
 
 _LOCK_MILESTONE = query("milestones/lock_milestone")
@@ -54,7 +54,6 @@ _POSTPONE_IF_DUE = query("milestone_duties/postpone_if_due")
 _WALK_NEXT = query("milestone_duties/walk_next")
 
 _TARGET: msgspec.json.Decoder[Target] = msgspec.json.Decoder(Target)
-_POLICIES: msgspec.json.Decoder[Policies] = msgspec.json.Decoder(Policies)
 
 
 class PostgresMilestoneStore:
@@ -228,7 +227,7 @@ def _generator(row: Row) -> Generator:
 
 
 def _decoded_generator(row: Row) -> Generator:
-    return Generator(row["version"], row["enabled"], _TARGET.decode(row["target"]), _POLICIES.decode(row["policies"]))
+    return Generator(row["version"], row["enabled"], _TARGET.decode(row["target"]), policies_of_text(row["policies"]))
 
 
 def _evidence(row: Row, tenant_id: TenantId, subject: str) -> Evidence:

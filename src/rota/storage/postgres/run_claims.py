@@ -308,7 +308,7 @@ class PostgresRunClaims:
         if not keys:
             return ()
         try:
-            return await give_freed_places(self._statements, keys)
+            return await give_freed_places(self._statements, keys, waits=True)
         except Unavailable:
             return ()
 

@@ -14,7 +14,7 @@ from rota.domain.tenancy import AuditEntry
 from rota.storage.postgres.connections import tenant_transaction
 from rota.storage.postgres.dependency_intake import store_dependencies
 from rota.storage.postgres.driver import Connection, Pool
-from rota.storage.postgres.places import ADMIT_KEYS
+from rota.storage.postgres.places import give_first_places
 from rota.storage.postgres.query_files import query
 from rota.storage.postgres.run_ends import follow_if_live
 from rota.storage.postgres.run_rows import draft_columns, place_columns, places_of_draft
@@ -77,9 +77,9 @@ async def store_drafts(
     await _follow(connection, tenant_id, drafts, answers)
     if any(draft.depends_on for draft in drafts):
         await store_dependencies(connection, tenant_id, drafts, answers)
-    keys = sorted({key for draft in drafts if (key := places_of_draft(draft)) is not None})
+    keys = {key for draft in drafts if (key := places_of_draft(draft)) is not None}
     if keys:
-        await connection.fetchval(ADMIT_KEYS, keys, False)
+        await give_first_places(connection, keys)
     return tuple(answers)
 
 

@@ -17,13 +17,13 @@ from rota.domain.policies import RunPolicy
 from rota.domain.run import AWAITING_SEGMENTS, ClaimedRun, Run, RunDraft, RunError
 from rota.domain.targets import Target
 from rota.storage.postgres.driver import Row
+from rota.storage.postgres.stored_policies import run_policy_of_text, run_policy_of_value
 from rota.storage.postgres.unstorable_text import unstorable_text
 from rota.storage.storable_text import storable_json
 
 Value = TypeVar("Value")
 
 _TARGET: msgspec.json.Decoder[Target] = msgspec.json.Decoder(Target)
-_POLICY: msgspec.json.Decoder[RunPolicy] = msgspec.json.Decoder(RunPolicy)
 
 POLICIES_REMEMBERED_MAX = 1_024
 
@@ -98,7 +98,7 @@ def run_of_row(row: Row) -> Run:
         queue=row["queue"],
         priority=row["priority"],
         target=target,
-        policy=msgspec.convert(row["policy"], RunPolicy),
+        policy=run_policy_of_value(row["policy"]),
         attempts_count=row["attempts_count"],
         schedule_id=optional_schedule(row["schedule_id"]),
         schedule_version=row["schedule_version"],
@@ -161,7 +161,7 @@ def target_of(text: str) -> Target:
 
 @lru_cache(maxsize=POLICIES_REMEMBERED_MAX)
 def _policy_of(text: str) -> RunPolicy:
-    return _POLICY.decode(text)
+    return run_policy_of_text(text)
 
 
 def optional_schedule(text: str | None) -> ScheduleId | None:

@@ -14,7 +14,6 @@ from rota.domain.errors import Bug, not_found
 from rota.domain.ids import ScheduleId, TenantId
 from rota.domain.intervention import Intervention
 from rota.domain.page import Page, PageRequest
-from rota.domain.policies import Policies
 from rota.domain.schedule import Schedule, TriggerState
 from rota.domain.targets import Target
 from rota.ports.schedule_store import ScheduleChange, ScheduleFilter
@@ -28,6 +27,7 @@ from rota.storage.postgres.events import insert_events
 from rota.storage.postgres.keyset_pages import page_of_rows
 from rota.storage.postgres.milestone_definitions import keep_definitions
 from rota.storage.postgres.query_files import query
+from rota.storage.postgres.stored_policies import policies_of_text
 from rota.storage.postgres.tenants import refuse_revoked_tenant
 from rota.storage.postgres.unstorable_text import refusing_unstorable_text
 from rota.storage.schedule_refusals import ID_GIVEN_TWICE, names_taken, tenant_revoked, version_mismatch
@@ -52,7 +52,6 @@ _BEFORE_ALL = ("", "00000000-0000-0000-0000-000000000000")
 
 _LABELS: msgspec.json.Decoder[dict[str, str]] = msgspec.json.Decoder(dict[str, str])
 _TARGET: msgspec.json.Decoder[Target] = msgspec.json.Decoder(Target)
-_POLICIES: msgspec.json.Decoder[Policies] = msgspec.json.Decoder(Policies)
 _INTERVENTION: msgspec.json.Decoder[Intervention] = msgspec.json.Decoder(Intervention)
 _TRIGGERS: msgspec.json.Decoder[tuple[TriggerState, ...]] = msgspec.json.Decoder(tuple[TriggerState, ...])
 
@@ -218,7 +217,7 @@ def _schedule(row: Row) -> Schedule:
         enabled=row["enabled"],
         triggers=_TRIGGERS.decode(row["triggers"] or "[]"),
         target=_TARGET.decode(row["target"]),
-        policies=_POLICIES.decode(row["policies"]),
+        policies=policies_of_text(row["policies"]),
         created_at=row["created_at"],
         created_by=row["created_by"],
         updated_at=row["updated_at"],

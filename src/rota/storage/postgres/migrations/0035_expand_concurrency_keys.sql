@@ -1,7 +1,8 @@
 -- Functions that this re-creates: enqueue, whose delayed runs now sleep from birth, and what knows of concurrency keys.
 -- Concurrency keys: at most so many of the runs that carry one have a place at once. A run without a place is queued with a
 -- due time that never comes, so that no claim looks at it, however many there are; `wanted_at` is when it is due. Nothing
--- counts places: they are the live rows of a key that want none. The previous version gives a retried run no new wait.
+-- counts places: they are the live rows of a key that want none. The previous version stops on a run whose policy names a
+-- maximum; until it is gone, none should be set.
 
 ALTER TABLE scheduler.live_runs
     ADD COLUMN key_id uuid,
@@ -100,7 +101,8 @@ CREATE FUNCTION scheduler.is_listened_to(of_queue text) RETURNS boolean
 -- Gives the free places of one key, whose lock the caller holds, to the runs that are next: by priority, then longest due. Each
 -- heeds the maximum that it carries. Answers the queues in which there is something to claim now.
 -- A queue to which nobody listens gets no place, and one that nobody can use is withdrawn, so that it holds up no other queue.
--- Serial runs behind a turn are parked, as claims do it, and take no place; whoever ends the turn calls them back.
+-- Serial runs behind a turn are parked, as claims do it, and take no place; whoever ends the turn calls them back. It waits
+-- for no turn, since it holds runs and asks in their order: where somebody else is at one, its runs are left for the next look.
 CREATE FUNCTION scheduler.admit_key(key uuid) RETURNS text[]
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog
     AS $$
@@ -182,7 +184,12 @@ CREATE FUNCTION scheduler.admit_key(key uuid) RETURNS text[]
                 IF next.is_serial AND scheduler.stands_behind(next.schedule_id, key) THEN
                     INSERT INTO scheduler.schedule_turns (schedule_id, tenant_id) VALUES (next.schedule_id, next.tenant_id)
                         ON CONFLICT (schedule_id) DO NOTHING;
-                    PERFORM FROM scheduler.schedule_turns t WHERE t.schedule_id = next.schedule_id FOR NO KEY UPDATE;
+                    PERFORM FROM scheduler.schedule_turns t
+                      WHERE t.schedule_id = next.schedule_id FOR NO KEY UPDATE SKIP LOCKED;
+                    IF NOT FOUND THEN
+                        behind := behind || next.schedule_id;
+                        CONTINUE;
+                    END IF;
                     IF scheduler.stands_behind(next.schedule_id, key) THEN
                         UPDATE scheduler.live_runs l
                            SET is_parked = true
@@ -242,30 +249,46 @@ CREATE FUNCTION scheduler.admit_keys(keys uuid[], waits boolean) RETURNS text[]
     END
     $$;
 
--- Gives places of up to `keys_max` keys behind one, wherever runs wait for some: what delays, cancellations and crashes have
--- left to do. `last_key` is NULL when there were no more; `is_waiting`: some run waits for a place or its due time.
+-- Gives places of up to `keys_max` keys behind one, wherever runs are due: what delays, cancellations and crashes have left to
+-- do. It passes ten times as many of which none is due yet, each for one entry. `last_key` is NULL when there were no more.
+-- `next_wanted_in_seconds`: until one of the keys it passed wants a place; not above 0 where one wants it in vain.
 CREATE FUNCTION scheduler.admit_waiting(behind uuid, keys_max integer)
-    RETURNS TABLE (queues text[], last_key uuid, is_waiting boolean)
+    RETURNS TABLE (queues text[], last_key uuid, next_wanted_in_seconds double precision)
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog
     AS $$
     DECLARE
-        keys uuid[];
+        now timestamptz := scheduler.current_time();
+        first record;
+        keys uuid[] := '{}';
+        next_wanted_at timestamptz;
     BEGIN
-        keys := ARRAY(
-            WITH RECURSIVE found AS (
-                SELECT (SELECT l.key_id FROM scheduler.live_runs l
-                         WHERE l.key_id > behind AND l.wanted_at IS NOT NULL AND NOT l.is_parked
-                         ORDER BY l.key_id LIMIT 1) AS key, 1 AS n
-                 UNION ALL
-                SELECT (SELECT l.key_id FROM scheduler.live_runs l
-                         WHERE l.key_id > f.key AND l.wanted_at IS NOT NULL AND NOT l.is_parked
-                         ORDER BY l.key_id LIMIT 1), f.n + 1
-                  FROM found f
-                 WHERE f.key IS NOT NULL AND f.n < keys_max)
-            SELECT f.key FROM found f WHERE f.key IS NOT NULL);
+        last_key := behind;
+        FOR passed IN 1 .. 10 * keys_max LOOP
+            SELECT l.key_id, l.wanted_at INTO first
+              FROM scheduler.live_runs l
+             WHERE l.key_id > last_key AND l.wanted_at IS NOT NULL AND NOT l.is_parked
+             ORDER BY l.key_id, l.wanted_at
+             LIMIT 1;
+            last_key := first.key_id;
+            EXIT WHEN last_key IS NULL;
+            IF first.wanted_at <= now THEN
+                keys := keys || last_key;
+            ELSE
+                next_wanted_at := least(next_wanted_at, first.wanted_at);
+            END IF;
+            EXIT WHEN cardinality(keys) >= keys_max;
+        END LOOP;
         queues := scheduler.admit_keys(keys, false);
-        last_key := CASE WHEN cardinality(keys) >= keys_max THEN keys[cardinality(keys)] END;
-        is_waiting := EXISTS (SELECT FROM scheduler.live_runs l WHERE l.wanted_at IS NOT NULL AND NOT l.is_parked);
+        next_wanted_at := least(next_wanted_at, (
+            SELECT min(f.wanted_at)
+              FROM unnest(keys) AS k (key)
+             CROSS JOIN LATERAL (
+                   SELECT l.wanted_at
+                     FROM scheduler.live_runs l
+                    WHERE l.key_id = k.key AND l.wanted_at IS NOT NULL AND NOT l.is_parked
+                    ORDER BY l.wanted_at
+                    LIMIT 1) AS f));
+        next_wanted_in_seconds := extract(epoch FROM next_wanted_at - now);
         RETURN NEXT;
     END
     $$;
