@@ -2,14 +2,16 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from typer.main import get_command
 
 from rota.cli.main import app
+from rota.domain.run import FailureClass
 from rota.telemetry.catalogue import METRICS, MetricSpec
+from rota.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES: list[dict[str, Any]] = [
@@ -21,7 +23,8 @@ SPECS = {spec.name: spec for spec in METRICS}
 # What Prometheus itself says of a target.
 OF_PROMETHEUS = {"up"}
 SELECTOR = re.compile(r"\b((?:rota_\w+)|up)\b(?:\{([^}]*)\})?")
-LABEL = re.compile(r'(\w+)="([^"]*)"')
+LABEL = re.compile(r'(\w+)=~?"([^"]*)"')
+OFFSET = re.compile(r"max\((rota_\w+)\) - max\(\1 offset (\w+)\)")
 
 
 def spec_of(name: str) -> MetricSpec | None:
@@ -39,10 +42,28 @@ def unknown_names(expression: str) -> list[str]:
         if spec is None:
             wrong.append(name)
             continue
-        for label, value in LABEL.findall(labels):
+        for label, value in values_of(labels):
             if label not in spec.labels or (label == "outcome" and value not in spec.help):
                 wrong.append(f"{name}{{{label}={value}}}")
     return wrong
+
+
+def values_of(labels: str) -> list[tuple[str, str]]:
+    """Each label with each value that its matcher names."""
+    return [(label, value) for label, values in LABEL.findall(labels) for value in values.split("|")]
+
+
+def unborn(expression: str, exposed: str) -> list[str]:
+    """Series that an expression looks for and that are not exposed. Of one that appears with its first count Prometheus
+    sees no increase.
+    """
+    missing: list[str] = []
+    for name, labels in SELECTOR.findall(expression):
+        series = [line for line in exposed.splitlines() if re.match(rf"{name}(_bucket|_sum|_count)?[ {{]", line)]
+        wanted = [f'{label}="{value}"' for label, value in values_of(labels)] or [""]
+        if name not in OF_PROMETHEUS:
+            missing += [f"{name}{{{one}}}" for one in wanted if not any(one in line for line in series)]
+    return missing
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
@@ -57,6 +78,35 @@ def test_a_rule_names_what_is_exported_and_a_runbook_that_names_it(rule: dict[st
     assert f"`{rule['alert']}`" in runbook
     assert "**Look**" in runbook
     assert "**Do**" in runbook
+
+
+def test_what_a_rule_looks_for_is_exposed_before_it_is_counted_first() -> None:
+    exposed = Metrics().exposition().decode()
+    assert {rule["alert"]: missing for rule in RULES if (missing := unborn(rule["expr"], exposed))} == {}
+    for failure_class in get_args(FailureClass):
+        assert f'rota_interventions_total{{failure_class="{failure_class}"}} 0.0' in exposed
+    for verb in ("reconcile", "update"):
+        assert f'rota_binding_walks_total{{outcome="failures",verb="{verb}"}} 0.0' in exposed
+    assert unborn('rate(rota_jobs_ended_total[5m]) > 0 or rota_checks_total{outcome=~"due|lost"}', exposed) == [
+        "rota_jobs_ended_total{}",
+        'rota_checks_total{outcome="lost"}',
+    ]
+
+
+def test_one_look_without_an_answer_among_others_that_have_one_pages_nobody() -> None:
+    unreachable = next(rule for rule in RULES if rule["alert"] == "RotaUnreachable")
+    window = "[2m])) > 0"
+    failed, answered = (
+        f"sum(increase(rota_checks_total{{{one}}}{window}" for one in ('outcome="failed"', 'outcome=~"due|idle"')
+    )
+    assert f"({failed} unless {answered})" in unreachable["expr"]
+
+
+def test_a_growth_is_not_taken_from_a_time_when_nobody_led() -> None:
+    """The leader alone tells these figures: without one they are nought, and all that ever was would count as new."""
+    found = [(rule["expr"], span) for rule in RULES for _, span in OFFSET.findall(rule["expr"])]
+    assert found
+    assert all(f"and max(rota_runs_ended_ever offset {span}) > 0" in expression for expression, span in found)
 
 
 def test_alerts_have_names_of_their_own() -> None:

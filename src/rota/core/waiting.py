@@ -35,10 +35,18 @@ def _holding(facts: WaitFacts) -> Iterator[str]:
 
 
 def _limit(limit: LimitFact) -> str:
-    named = f"waits for limit {limit.kind} {limit.name}"
-    if limit.concurrency_max is not None and limit.running_count >= limit.concurrency_max:
-        return f"{named}: {limit.running_count} of {limit.concurrency_max} running"
-    return f"{named}: {limit.rate_per_second:g} {_runs(limit.rate_per_second)} a second"
+    said = limit_words(limit.running_count, limit.concurrency_max, limit.rate_per_second)
+    return f"waits for limit {limit.kind} {limit.name}: {said}"
+
+
+def limit_words(running_count: int, concurrency_max: int | None, rate_per_second: float | None) -> str:
+    """What is used up of a limit that has no room. Room may have been looked at a moment after `running_count`, and so
+    be gone although fewer than the most were counted.
+    """
+    is_full = concurrency_max is not None and running_count >= concurrency_max
+    if rate_per_second is None or is_full:
+        return f"{running_count} of {concurrency_max} running"
+    return f"{rate_per_second:g} {_runs(rate_per_second)} a second"
 
 
 def _place(place: PlaceFact) -> str:

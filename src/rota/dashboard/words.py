@@ -257,12 +257,13 @@ def milestone_state(milestone: Milestone, now: datetime) -> str:
 
 def limit_saying(state: LimitState) -> Saying:
     """Whether runs may begin under a limit, and what they wait for where they may not."""
-    most = state.limit.concurrency_max
+    most, rate = state.limit.concurrency_max, state.limit.rate_per_second
     if state.room:
         return Saying("line", f"{state.room} more may begin now")
-    if most is not None and state.running_count >= most:
-        return Saying("reason", f"full: others begin when one of the {state.running_count} ends")
-    return Saying("reason", f"used up: {state.limit.rate_per_second:g} begin each second")
+    if rate is None or (most is not None and state.running_count >= most):
+        # The room is looked at after the count: the last of them may have begun in between.
+        return Saying("reason", f"full: others begin when one of the {max(state.running_count, most or 0)} ends")
+    return Saying("reason", f"used up: {rate:g} begin each second")
 
 
 def _split(seconds: int) -> list[tuple[int, str]]:

@@ -40,15 +40,18 @@ class CheckNotes:
             self._add(CheckSums(by_kind=dict(counts)))
             self.found_some.set()
 
-    def checked(self, seconds: float, *, is_cycle: bool, lag_seconds: float = 0.0) -> None:
-        """A look, with what it called for, took so long; the longest due time was so late when it was made."""
+    def checked(self, seconds: float, *, is_cycle: bool, lag_seconds: float | None = None) -> None:
+        """A look, with what it called for, took so long; the longest due time was so late when it was made, which
+        only who looks at due times knows.
+        """
         self._add(CheckSums(1, 0, int(is_cycle), seconds, seconds))
         if is_cycle:
             self.found_some.set()
         if self._metrics is not None:
             self._metrics.count("rota_checks_total", outcome="due" if is_cycle else "idle")
             self._metrics.observe("rota_check_seconds", seconds)
-            self._metrics.set("rota_firing_lag_seconds", lag_seconds)
+            if lag_seconds is not None:
+                self._metrics.set("rota_firing_lag_seconds", lag_seconds)
 
     def failed(self) -> None:
         """A look had no answer, or what it called for was not done."""

@@ -4,11 +4,12 @@ A metric that is not listed here cannot be recorded, and one that is listed has 
 builds its registry from this table. Labels are bounded by construction: a route is a template, never a path.
 """
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from msgspec import Struct
 
 from rota.domain.event import EVENT_TYPES
+from rota.domain.run import FailureClass
 
 __all__ = ["EVENT_TYPES", "LATENCY_BUCKETS_SECONDS", "METRICS", "MetricKind", "MetricSpec"]
 
@@ -16,13 +17,16 @@ MetricKind: TypeAlias = Literal["counter", "histogram", "gauge"]
 
 
 class MetricSpec(Struct, frozen=True):
-    """One metric. `name` ends in its unit, or in `_total` where it counts."""
+    """One metric. `name` ends in its unit, or in `_total` where it counts. The series of `born` (values of `labels`)
+    stand at 0 from the start: alerts look for their increase, and one that appears with its first count shows none.
+    """
 
     name: str
     kind: MetricKind
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+    born: tuple[tuple[str, ...], ...] = ()
 
 
 LATENCY_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -53,6 +57,7 @@ METRICS: tuple[MetricSpec, ...] = (
         "counter",
         "Schedules that stopped because their runs went on failing, by class of failure; counted by the leader.",
         ("failure_class",),
+        born=tuple((one,) for one in get_args(FailureClass)),
     ),
     MetricSpec(
         "rota_jobs_ended_total",
@@ -65,6 +70,7 @@ METRICS: tuple[MetricSpec, ...] = (
         "counter",
         "Requests that reconciled or updated bindings: clean, failures (of some), held (the flag reconcile is off).",
         ("verb", "outcome"),
+        born=tuple((verb, one) for verb in ("reconcile", "update") for one in ("clean", "failures", "held")),
     ),
     MetricSpec(
         "rota_milestones_backing_off_long",
@@ -88,12 +94,14 @@ METRICS: tuple[MetricSpec, ...] = (
         " skipped (with a record), missed (without one). A batch that was refused in part counts all its late and"
         " missed ones.",
         ("outcome",),
+        born=(("fired",), ("late",), ("skipped",), ("missed",)),
     ),
     MetricSpec(
         "rota_checks_total",
         "counter",
         "Looks of this process as the leader for what is due, by outcome: due, idle, failed (no answer of the store).",
         ("outcome",),
+        born=(("due",), ("idle",), ("failed",)),
     ),
     MetricSpec(
         "rota_check_seconds",

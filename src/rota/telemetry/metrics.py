@@ -22,7 +22,10 @@ class Metrics:
 
     def _register(self, spec: MetricSpec) -> None:
         if spec.kind == "counter":
-            self._counters[spec.name] = Counter(spec.name, spec.help, spec.labels, registry=self._registry)
+            counter = Counter(spec.name, spec.help, spec.labels, registry=self._registry)
+            for values in spec.born:
+                counter.labels(*values)
+            self._counters[spec.name] = counter
         elif spec.kind == "gauge":
             self._gauges[spec.name] = Gauge(spec.name, spec.help, spec.labels, registry=self._registry)
         else:

@@ -38,6 +38,7 @@ NO_WORKER = "no worker listens to queue mail"
         ({"limits": (FULL,)}, ["waits for limit queue mail: 5 of 5 running"]),
         ({"limits": (LimitFact("queue", "mail", 5, None, 4, 1),)}, [FREE]),
         ({"limits": (LimitFact("queue", "mail", 5, 0.5, 4, 0),)}, ["waits for limit queue mail: 0.5 runs a second"]),
+        ({"limits": (LimitFact("queue", "mail", 5, None, 4, 0),)}, ["waits for limit queue mail: 4 of 5 running"]),
         (
             {"limits": (FULL, LimitFact("tenant", "acme", 0, None, 0, 0)), "listeners_count": 0},
             ["waits for limit queue mail: 5 of 5 running", "waits for limit tenant acme: 0 of 0 running", NO_WORKER],

@@ -130,11 +130,14 @@ async def test_pages_with_nothing_on_them_say_what_to_do() -> None:
 async def test_limits_are_the_platforms_alone() -> None:
     full = LimitState(Limit("queue", "mail", NOW, "root", 5), 5, 0)
     slow = LimitState(Limit("queue", "slow", NOW, "root", None, 0.5, 1), 3, 0)
-    pages = Pages(ports_of(an_acme(), limits=Listed(full, slow)))
+    # Counted a moment before the last place was taken.
+    nearly = LimitState(Limit("queue", "near", NOW, "root", 7), 6, 0)
+    pages = Pages(ports_of(an_acme(), limits=Listed(full, slow, nearly)))
 
     shown = await pages.limits(Principal(TokenId("t"), "root", ACME, "platform_admin"), "limits.html")
     assert "5 of 5" in shown
     assert "others begin when one of the 5 ends" in shown
+    assert "others begin when one of the 7 ends" in shown
     assert "0.5 begin each second" in shown
     assert 'href="/limits"' in shown
     refused = await pages.limits(structs.replace(VIEWER, role="admin"), "limits.html")

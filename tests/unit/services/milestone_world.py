@@ -15,6 +15,7 @@ from rota.domain.triggers import MilestoneTrigger, Trigger
 from rota.domain.worker import WorkerSpec
 from rota.ports.milestone_store import DecideStep, MilestoneFigures, MilestoneFilter, SubjectLook
 from rota.services.acting import Actor
+from rota.services.check_cycles import CheckNotes
 from rota.services.milestone_generating import MilestoneGenerating
 from rota.services.milestone_ticks import MilestoneTicks
 from rota.services.milestone_watch import MilestoneWatch
@@ -24,6 +25,7 @@ from rota.storage.memory.run_claims import MemoryRunClaims
 from rota.storage.memory.schedules import MemoryScheduleStore
 from rota.storage.memory.wakeups import MemoryWakeups
 from rota.storage.memory.workers import MemoryWorkerStore
+from rota.telemetry.metrics import Metrics
 from tests.contract.records import ACME, change, schedule, trigger
 from tests.contract.stores import START, NumberedIds
 from tests.unit.services.virtual_time import FixedLeadership, VirtualClock
@@ -95,8 +97,16 @@ class MilestoneWorld:
         self.ticks = MilestoneTicks(self.store, generating, self.clock)
         self.figures: list[MilestoneFigures] = []
         self.leadership = FixedLeadership(fence)
+        self.metrics = Metrics()
+        self.notes = CheckNotes(self.metrics)
         self.watch = MilestoneWatch(
-            self.duties, generating, self.leadership, self.wakeups, self.clock, tell=self.figures.append
+            self.duties,
+            generating,
+            self.leadership,
+            self.wakeups,
+            self.clock,
+            tell=self.figures.append,
+            notes=self.notes,
         )
         self.made: list[ClaimedRun] = []
 

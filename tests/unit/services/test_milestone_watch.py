@@ -118,3 +118,15 @@ async def test_what_is_refused_keeps_nobody_else_waiting_and_is_tried_again_late
     world.store.refused_subject = ""
     await world.run_for(40, watch)
     assert (await world.one(subject="odd")).state == "in_progress"
+
+
+async def test_a_round_of_milestones_does_not_say_that_nothing_is_fired_late() -> None:
+    world = MilestoneWorld()
+    await world.define()
+    await world.record(at=START - timedelta(hours=12))
+    world.notes.checked(0.01, is_cycle=True, lag_seconds=7.5)
+    watch = asyncio.create_task(world.watch.run())
+    await world.run_for(1.0, watch)
+    said = world.metrics.exposition().decode()
+    assert 'rota_checks_total{outcome="due"} 2.0' in said
+    assert "rota_firing_lag_seconds 7.5" in said

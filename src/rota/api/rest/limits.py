@@ -5,6 +5,7 @@ from msgspec import Struct
 from rota.api.authz import Access
 from rota.api.rest.endpoint import Answer, Call, Endpoint, Nothing, endpoint
 from rota.api.rest.page_wire import PageBody, PageQuery, page_body
+from rota.core.waiting import limit_words
 from rota.domain.limit import Limit, LimitKind, LimitState
 from rota.services.limit_verbs import LimitDraft
 
@@ -34,19 +35,19 @@ class LimitView(Struct, frozen=True):
 async def list_limits(call: Call[Nothing, PageQuery]) -> Answer:
     """List limits by kind and name."""
     page = await call.services.ports.limits.page(call.query.request())
-    return Answer(page_body(tuple(_view(state) for state in page.items), page))
+    return Answer(page_body(tuple(limit_view(state) for state in page.items), page))
 
 
 @endpoint("GET", OF_QUEUE, READ, answers=(LimitView,))
 async def get_queue_limit(call: Call[Nothing, Nothing]) -> Answer:
     """Read the limit of a queue, with what runs under it."""
-    return Answer(_view(await call.services.ports.limits.get("queue", call.path["queue_name"])))
+    return Answer(limit_view(await call.services.ports.limits.get("queue", call.path["queue_name"])))
 
 
 @endpoint("GET", OF_TENANT, READ, answers=(LimitView,))
 async def get_tenant_limit(call: Call[Nothing, Nothing]) -> Answer:
     """Read the limit of a tenant, with what runs under it."""
-    return Answer(_view(await call.services.ports.limits.get("tenant", call.path["tenant_id"])))
+    return Answer(limit_view(await call.services.ports.limits.get("tenant", call.path["tenant_id"])))
 
 
 @endpoint("PUT", OF_QUEUE, CHANGE, body=LimitDraft, answers=(Limit,), example=QUEUE_EXAMPLE)
@@ -73,13 +74,13 @@ async def remove_tenant_limit(call: Call[Nothing, Nothing]) -> Answer:
     return Answer(await call.services.limits.remove_limit(call.actor, "tenant", call.path["tenant_id"]))
 
 
-def _view(state: LimitState) -> LimitView:
+def limit_view(state: LimitState) -> LimitView:
+    """With what a run of its owner waits for, where none may begin."""
     limit, running = state.limit, state.running_count
     waiting_for: str | None = None
-    if not state.room and limit.concurrency_max is not None and running >= limit.concurrency_max:
-        waiting_for = f"limit of the {limit.kind} {limit.name}: {running} of {limit.concurrency_max} running"
-    elif not state.room:
-        waiting_for = f"limit of the {limit.kind} {limit.name}: {limit.rate_per_second:g} runs a second"
+    if not state.room:
+        said = limit_words(running, limit.concurrency_max, limit.rate_per_second)
+        waiting_for = f"limit of the {limit.kind} {limit.name}: {said}"
     return LimitView(
         limit.kind,
         limit.name,
