@@ -450,10 +450,27 @@ async def test_what_a_live_job_is_made_from_stays_until_that_has_ended(jobs: Job
 
 
 async def test_a_judgement_that_is_marked_for_replay_stays(jobs: Jobs, retention: RetentionStore) -> None:
-    marked = await judged(jobs, policy(await built(jobs)))
+    graph, overlay, before, stray = [await built(jobs) for _ in range(4)]
+    base = await judged(jobs, policy(graph, overlay_job_ids=(before.id,)))
+    goes_on = policy(graph, mode="incremental", base_job_id=base.id, overlay_job_ids=(overlay.id,))
+    marked = await judged(jobs, goes_on)
     await jobs.policies.mark_replay(ACME, marked.id, "the rules were wrong", AUDIT)
     await jobs.runs.base.clock.advance(366 * 86_400)
-    assert await pruned(retention, "policy_jobs") == 0
+    assert [await pruned(retention, kind) for kind in ("policy_jobs", "graph_jobs")] == [0, 1]
+    with pytest.raises(DomainError, match="there is no"):
+        await jobs.graphs.get(ACME, stray.id)
+
+
+async def test_a_judgement_whose_overlay_is_gone_is_refused(jobs: Jobs) -> None:
+    graph = await built(jobs)
+    job = policy(graph, overlay_job_ids=(graph.id, new_id()))
+    await jobs.policies.create(job, content({"rules": {"severity_threshold": "high"}}), draft(job), AUDIT)
+    (claimed,) = await jobs.claim()
+    given = (await jobs.work.begin([claim_of(claimed, "policy")]))[claimed.run_id]
+    assert [bool(one) for one in given.documents["overlays"]] == [True, False]
+    with pytest.raises(DomainError) as gone:
+        execute(given.kind, given.documents)
+    assert [problem.field for problem in gone.value.problems] == ["overlays"]
 
 
 async def test_workers_that_have_left_go_and_others_stay(jobs: Jobs, retention: RetentionStore) -> None:

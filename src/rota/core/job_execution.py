@@ -17,13 +17,14 @@ from rota.core.policy_evaluation import (
     simulated,
     verdicts_of,
 )
-from rota.domain.errors import Bug, invalid_input
+from rota.domain.errors import Bug, DomainError, invalid_input
 from rota.domain.graph_job import Advisory, Finding, Graph
 from rota.domain.jobs import JobResult
 from rota.domain.policy_job import PolicyRules, Verdict
 from rota.domain.problems import FieldProblem
 
 Documents = Mapping[str, tuple[bytes, ...]]
+"""By name; of overlays, an empty one stands for each that is gone."""
 
 
 class PolicyInput(Struct, frozen=True):
@@ -48,11 +49,11 @@ def execute(kind: str, documents: Documents) -> JobResult:
 
 
 def _judged(kind: str, documents: Documents, asked: PolicyInput, graph: Graph) -> JobResult:
-    findings = _findings(documents.get("overlays", ()))
+    findings = _findings(documents, "overlays")
     if kind == "full":
         return judged(judge(graph, findings, asked.rules), len(findings))
     if kind == "incremental":
-        before = _findings(documents.get("base_overlays", ()))
+        before = _findings(documents, "base_overlays")
         base = verdicts_of(_result(_one(documents, "base")).items)
         return judged(*judge_changes(findings, before, base, asked.rules))
     if kind == "simulate":
@@ -72,7 +73,10 @@ def _simulated(
     return simulated(tuple(verdict for verdict in base if verdict.purl in wanted), after)
 
 
-def _findings(overlays: tuple[bytes, ...]) -> dict[tuple[str, str], Finding]:
+def _findings(documents: Documents, name: str) -> dict[tuple[str, str], Finding]:
+    overlays = documents.get(name, ())
+    if not all(overlays):
+        raise _gone(name)
     return merged_findings(findings_of(_result(packed).items) for packed in overlays)
 
 
@@ -83,6 +87,10 @@ def _result(packed: bytes) -> JobResult:
 def _one(documents: Documents, name: str) -> bytes:
     found = documents.get(name, ())
     if not found:
-        problem = FieldProblem(name, "is not kept any more", "ask for the job that makes it again, then for this one")
-        raise invalid_input([problem])
+        raise _gone(name)
     return found[0]
+
+
+def _gone(name: str) -> DomainError:
+    problem = FieldProblem(name, "is not kept any more", "ask for the job that makes it again, then for this one")
+    return invalid_input([problem])

@@ -4,13 +4,14 @@ It needs no fence: a day is dropped once, and the store compares each with its r
 every hour; an operator may see what is due (`plan`), and have it done now (`apply`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from datetime import date
 
 from msgspec import Struct
 
 from rota.core.retention import aged_days, latest_cutoff, rule_problems
-from rota.domain.errors import invalid_input
+from rota.domain.errors import Unavailable, invalid_input
 from rota.domain.retention import KINDS, DropOutcome, HistoryDay, RetentionRules
 from rota.domain.tenancy import AuditEntry
 from rota.ports.clock import Clock
@@ -28,6 +29,8 @@ BUSY_SECONDS = 300.0
 DAYS_PER_ROUND_MAX = 200
 # A stretch is 16 MB of a table: some 30 ms. Between two of them others get their turn.
 PAGES_PER_STRETCH = 2_000
+# A row of a page may carry hundreds of KiB of documents beside it, which go with it.
+PAGES_PER_STRETCH_OF: Mapping[str, int] = {"graph_jobs": 24, "policy_jobs": 24}
 STRETCHES_PER_REQUEST_MAX = 50
 STRETCH_SPACING_SECONDS = 0.1
 
@@ -79,15 +82,23 @@ class Retention:
     async def apply(
         self, audit: AuditEntry = _DUTY, stretches_max: int = STRETCHES_PER_REQUEST_MAX
     ) -> AppliedRetention:
-        """One bounded round. Raises Unavailable; what was dropped by then stays dropped."""
+        """One bounded round. Raises Unavailable when all kinds had their turn; what was dropped stays dropped."""
         due = await self._due()
-        done = [_applied(one, await self._drop(one, audit)) for one in due[:DAYS_PER_ROUND_MAX]]
+        lost: dict[str, Unavailable] = {}
+        done: list[AppliedDay] = []
+        for one in due[:DAYS_PER_ROUND_MAX]:
+            if one.kind not in lost:
+                with _losing(one.kind, lost):
+                    done.append(_applied(one, await self._drop(one, audit)))
         deleted: dict[str, int] = {}
         ended = len(due) <= DAYS_PER_ROUND_MAX and all(one.outcome != "busy" for one in done)
         for kind, known in KINDS.items():
             if not known.by_day:
-                deleted[kind], is_whole = await self._prune(kind, stretches_max)
-                ended = ended and is_whole
+                with _losing(kind, lost):
+                    deleted[kind], is_whole = await self._prune(kind, stretches_max)
+                    ended = ended and is_whole
+        for refused in lost.values():
+            raise refused
         return AppliedRetention(False, tuple(done), deleted, ended)
 
     async def _due(self) -> tuple[HistoryDay, ...]:
@@ -101,7 +112,8 @@ class Retention:
         page: int | None = 0
         deleted = 0
         for _ in range(stretches_max):
-            stretch = await self._store.prune_stretch(kind, page, PAGES_PER_STRETCH)
+            pages = PAGES_PER_STRETCH_OF.get(kind, PAGES_PER_STRETCH)
+            stretch = await self._store.prune_stretch(kind, page, pages)
             deleted += stretch.deleted_count
             page = stretch.next_page
             if page is None:
@@ -135,6 +147,15 @@ class RetentionDuty:
         """Gives the seconds until the next."""
         applied = await self._retention.apply(stretches_max=2**31)
         return BUSY_SECONDS if any(one.outcome == "busy" for one in applied.days) else HOUR_SECONDS
+
+
+@contextmanager
+def _losing(kind: str, lost: dict[str, Unavailable]) -> Generator[None]:
+    """One kind that takes too long, or is locked, holds up no other."""
+    try:
+        yield
+    except Unavailable as refused:
+        lost[kind] = refused
 
 
 def _expected(day: HistoryDay) -> str:

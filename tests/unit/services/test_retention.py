@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from rota.domain.errors import DomainError
+from rota.domain.errors import DomainError, Unavailable
 from rota.domain.ids import Epoch, TenantId, TokenId
 from rota.domain.lease import Fence
 from rota.domain.retention import KINDS, DropOutcome, HistoryDay, PrunedStretch, RetentionRule, RetentionRules
@@ -30,6 +30,8 @@ class CountingStore:
         self.outcomes = list(outcomes)
         self.pages = pages
         self.dropped: list[tuple[str, date, str]] = []
+        self.away: set[str] = set()
+        self.stretches: dict[str, int] = {}
         self.looks = 0
 
     async def rules(self) -> RetentionRules:
@@ -44,11 +46,16 @@ class CountingStore:
         return tuple(one for one in self.days if one.day < until.date())
 
     async def drop_if_aged(self, kind: str, day: date, audit: AuditEntry) -> DropOutcome:
+        if kind in self.away:
+            raise Unavailable(f"{kind} took too long")
         self.dropped.append((kind, day, audit.actor))
         return self.outcomes.pop(0) if self.outcomes else "dropped"
 
     async def prune_stretch(self, kind: str, from_page: int, pages: int) -> PrunedStretch:
         assert not KINDS[kind].by_day
+        if kind in self.away:
+            raise Unavailable(f"{kind} took too long")
+        self.stretches[kind] = pages
         following = from_page + pages
         return PrunedStretch(1, following if following < self.pages else None)
 
@@ -88,6 +95,21 @@ async def test_a_request_prunes_a_bounded_part_and_says_that_there_is_more() -> 
     done = applying.result()
     assert done.deleted == dict.fromkeys((kind for kind, known in KINDS.items() if not known.by_day), 3)
     assert not done.is_done
+
+
+async def test_a_kind_that_cannot_be_pruned_holds_up_no_other_and_is_told() -> None:
+    store = CountingStore(day("runs"), day(), day("runs", 1))
+    store.away = {"runs", "graph_jobs"}
+    with pytest.raises(Unavailable, match="runs took too long"):
+        await Retention(store, VirtualClock()).apply()
+    assert [kind for kind, _, _ in store.dropped] == ["events"]
+    assert store.stretches.keys() == {kind for kind, known in KINDS.items() if not known.by_day} - store.away
+
+
+async def test_of_jobs_whose_rows_carry_documents_a_stretch_is_short() -> None:
+    store = CountingStore()
+    await Retention(store, VirtualClock()).apply()
+    assert {kind for kind, pages in store.stretches.items() if pages <= 48} == {"graph_jobs", "policy_jobs"}
 
 
 async def test_a_wrong_rule_is_refused_with_every_problem() -> None:

@@ -215,11 +215,16 @@ class MemoryJobWork:
             return JobInput(job.id, job.kind, documents)
         base = None if job.base_job_id is None else self._tables.jobs.get(job.base_job_id)
         documents["graph"] = self._results([job.graph_job_id])
-        documents["overlays"] = self._results(job.overlay_job_ids)
+        documents["overlays"] = self._results_in_place(job.overlay_job_ids)
         documents["base"] = self._results([job.base_job_id])
         before = base.job if base is not None and base.job.state == "succeeded" else None
-        documents["base_overlays"] = self._results(before.overlay_job_ids if isinstance(before, PolicyJob) else ())
+        named = before.overlay_job_ids if isinstance(before, PolicyJob) else ()
+        documents["base_overlays"] = self._results_in_place(named)
         return JobInput(job.id, job.mode, documents)
+
+    def _results_in_place(self, job_ids: Iterable[JobId]) -> tuple[bytes, ...]:
+        """An empty one in the place of each that is gone."""
+        return tuple(packed for one in job_ids for packed in self._results([one]) or (b"",))
 
     def _results(self, job_ids: Iterable[JobId | None]) -> tuple[bytes, ...]:
         found = [self._tables.jobs.get(job_id) for job_id in job_ids if job_id is not None]

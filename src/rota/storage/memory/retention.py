@@ -90,11 +90,13 @@ class MemoryRetentionStore:
         return PrunedStretch(len(gone), None)
 
     def _needed_jobs(self) -> set[JobId]:
-        """What live jobs are made from or go on from, and what is marked for replay."""
+        """What live jobs, and those that are marked for replay, are made from or go on from; and the marked ones."""
         jobs = [one.job for one in self._database.jobs_state.jobs.values()]
         policies = {job.id: job for job in jobs if isinstance(job, PolicyJob)}
+        marked = [job for job in policies.values() if job.replay_pending is not None]
         live = [job for job in jobs if job.state in {"queued", "running"}]
-        needed = {job.id for job in policies.values() if job.replay_pending is not None}
+        needed = {job.id for job in marked}
+        live += marked
         needed |= {job.base_job_id for job in live if job.base_job_id is not None}
         for job in live:
             if isinstance(job, PolicyJob):

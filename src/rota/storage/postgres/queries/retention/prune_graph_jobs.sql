@@ -1,5 +1,5 @@
 -- As prune_idempotency_keys, of jobs that have ended. What a live job is made from stays: its graph, its overlays, and those of
--- the judgement that it goes on from.
+-- the judgement that it goes on from; and what a judgement was made from that is marked for replay.
 -- service: the platform's history is of all tenants.
 WITH gone AS (
     DELETE FROM scheduler.graph_jobs g
@@ -14,6 +14,11 @@ WITH gone AS (
                          LEFT JOIN scheduler.policy_jobs b ON b.tenant_id = p.tenant_id AND b.id = p.base_job_id
                         WHERE p.tenant_id = g.tenant_id
                           AND p.state IN ('queued', 'running')
+                          AND (p.graph_job_id = g.id OR g.id = ANY (p.overlay_job_ids) OR g.id = ANY (b.overlay_job_ids)))
+       AND NOT EXISTS (SELECT FROM scheduler.policy_jobs p
+                         LEFT JOIN scheduler.policy_jobs b ON b.tenant_id = p.tenant_id AND b.id = p.base_job_id
+                        WHERE p.tenant_id = g.tenant_id
+                          AND p.replay_pending IS NOT NULL
                           AND (p.graph_job_id = g.id OR g.id = ANY (p.overlay_job_ids) OR g.id = ANY (b.overlay_job_ids)))
     RETURNING 1
 )

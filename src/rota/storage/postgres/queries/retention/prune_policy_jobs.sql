@@ -1,4 +1,5 @@
--- As prune_idempotency_keys, of jobs that have ended. What is to be judged again stays, and what a live job goes on from.
+-- As prune_idempotency_keys, of jobs that have ended. What is to be judged again stays, and what that or a live
+-- job goes on from.
 -- service: the platform's history is of all tenants.
 WITH gone AS (
     DELETE FROM scheduler.policy_jobs j
@@ -12,6 +13,8 @@ WITH gone AS (
                         WHERE p.tenant_id = j.tenant_id
                           AND p.state IN ('queued', 'running')
                           AND (p.base_job_id = j.id OR p.replay_of = j.id))
+       AND NOT EXISTS (SELECT FROM scheduler.policy_jobs p
+                        WHERE p.tenant_id = j.tenant_id AND p.replay_pending IS NOT NULL AND p.base_job_id = j.id)
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM gone) AS deleted_count,
