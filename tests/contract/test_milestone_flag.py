@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
-from rota.core.milestones import retry_now
+from rota.core.milestones import reset, retry_now
 from rota.domain.errors import DomainError
 from rota.domain.flag import MILESTONES, FlagChange
 from rota.domain.ids import TenantId
@@ -79,6 +80,23 @@ async def test_what_is_due_is_held_and_told_once_and_made_when_it_is_on_again(
     assert step.draft is not None
     begun = await world.one()
     assert (begun.state, begun.held_since) == ("in_progress", None)
+
+
+async def test_what_was_held_and_is_not_due_any_more_is_held_no_more(world: MilestoneWorld, flags: FlagStore) -> None:
+    made = await world.define(HALF_DAY)
+    await world.record()
+    await world.walk()
+    await flags.change(ACME, MILESTONES, OFF, AUDIT)
+    await world.base.clock.advance(12 * HOUR)
+    await world.generate()
+    assert (await world.one()).held_since is not None
+    (look,) = (await world.milestones.look(ACME, SITE)).looks
+    anew = reset(look, "ada").milestone
+    assert anew is not None
+    assert anew.held_since is None
+    await world.save(made, structs.replace(made, version=made.version + 1, enabled=False))
+    assert (await world.generate()).assessment.standing == "paused"
+    assert (await world.one()).held_since is None
 
 
 async def test_an_operator_cannot_retry_what_is_held(world: MilestoneWorld, flags: FlagStore) -> None:

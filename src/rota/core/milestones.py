@@ -150,8 +150,10 @@ def attempt(look: MilestoneLook, actor: str, *, whatever_the_backoff: bool = Fal
     if milestone is None or milestone.state != "waiting":
         return MilestoneStep(assessment, milestone)
     if definition is None or look.generator is None or evidence is None:
-        return MilestoneStep(assessment, structs.replace(milestone, next_at=None))
-    known = structs.replace(milestone, due_at=due_at(definition, evidence), schedule_id=definition.schedule_id)
+        return MilestoneStep(assessment, structs.replace(milestone, next_at=None, held_since=None))
+    known = structs.replace(
+        milestone, due_at=due_at(definition, evidence), schedule_id=definition.schedule_id, held_since=None
+    )
     if assessment.standing == "due":
         return _begun(look, known, assessment, actor)
     if assessment.standing == "missed":
@@ -159,7 +161,7 @@ def attempt(look: MilestoneLook, actor: str, *, whatever_the_backoff: bool = Fal
         data = {"due_at": known.due_at, "window_seconds": definition.window_seconds}
         return MilestoneStep(assessment, skipped, events=(milestone_event("MilestoneMissed", skipped, actor, data),))
     if assessment.standing == "held":
-        return _held(look, known, assessment, actor)
+        return _held(look, structs.replace(known, held_since=milestone.held_since), assessment, actor)
     return MilestoneStep(assessment, structs.replace(known, next_at=assessment.until))
 
 
@@ -187,7 +189,6 @@ def _begun(look: MilestoneLook, milestone: Milestone, assessment: Assessment, ac
         backoff_until=None,
         last_attempt_at=look.now,
         next_at=None,
-        held_since=None,
     )
     order = MilestoneOrder(
         look.name, look.tenant_id, look.subject, definition.evidence, evidence.occurred_at, milestone.due_at, count
@@ -263,6 +264,7 @@ def _anew(look: MilestoneLook, milestone: Milestone, verb: str, event_type: str,
         backoff_until=None,
         generated_at=None,
         last_error=None,
+        held_since=None,
         next_at=milestone.due_at if look.generator is not None and look.generator.enabled else None,
     )
     data = {"attempts_count": milestone.attempts_count, "was": milestone.state}

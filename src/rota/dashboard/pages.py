@@ -13,11 +13,13 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from msgspec import Struct
 
 from rota.core.fan_out import fan_out_of
+from rota.core.flags import off_words
 from rota.core.occurrences import PreviewItem, preview
 from rota.core.trigger_times import occurrences_of
 from rota.dashboard import drawing, words
 from rota.domain.errors import DomainError
 from rota.domain.fan_out import Impact, Segment
+from rota.domain.flag import MILESTONES
 from rota.domain.ids import RunId, ScheduleId
 from rota.domain.milestone import MilestoneState
 from rota.domain.page import PageRequest
@@ -231,6 +233,7 @@ class Pages:
         now = await self._now()
         page = PageRequest(limit=MILESTONES_SHOWN_MAX)
         found = await self._ports.milestones.page(who.tenant_id, MilestoneFilter(state=state), page)
+        is_off = off_words(await self._ports.flags.settings(who.tenant_id), MILESTONES) is not None
         evidence = await self._ports.evidence.page(who.tenant_id, None, PageRequest(limit=EVIDENCE_SHOWN_MAX))
         return await self._page(
             template,
@@ -240,7 +243,8 @@ class Pages:
             states=MILESTONE_STATES,
             milestones=found.items,
             milestones_count=found.total_count,
-            standing=Counter(words.milestone_state(one, now) for one in found.items),
+            is_off=is_off,
+            standing=Counter(words.milestone_state(one, now, is_off=is_off) for one in found.items),
             evidence=evidence.items,
             evidence_count=evidence.total_count,
         )

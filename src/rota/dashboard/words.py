@@ -246,12 +246,16 @@ def _counted(count: int, noun: str) -> str:
     return f"1 {noun.removesuffix('ies')}y" if noun.endswith("ies") else f"1 {noun.removesuffix('s')}"
 
 
-def milestone_state(milestone: Milestone, now: datetime) -> str:
-    """Its state; of one that waits, whether that is for its time, for the next try, or for the leader."""
+def milestone_state(milestone: Milestone, now: datetime, *, is_off: bool = False) -> str:
+    """Its state; of one that waits, whether that is for its time, for the next try, for the leader, or for the flag
+    `milestones`, which `is_off`.
+    """
     if milestone.state != "waiting":
         return milestone.state
     if milestone.backoff_until is not None and milestone.backoff_until > now:
         return "backing off"
+    if is_off and milestone.held_since is not None:
+        return "held"
     return "waiting" if milestone.due_at > now else "due"
 
 

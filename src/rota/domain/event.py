@@ -28,7 +28,7 @@ EVENT_TYPES: dict[str, str] = {
     "BindingChanged": "a subject's schedule is to be made otherwise",
     "BindingDeleted": "a subject need not have a schedule any more",
     "BindingsReconciled": "missing schedules of bindings were looked for, and made",
-    "BindingsHeld": "schedules of bindings were to be made or updated while the flag reconcile was off; none was",
+    "BindingsHeld": "schedules of bindings were to be made or updated while the flag reconcile was off; no due one was",
     "BindingsUpdated": "outdated schedules of bindings were looked for, and updated",
     "FireSkipped": "a due time was decided not to run, by its misfire, overlap or calendar policy",
     "FireLate": "a run was fired later than the misfire grace",

@@ -4,7 +4,7 @@ Each schedule is made in a transaction of its own that holds its binding: one th
 reason and holds up no other, and of many who reconcile at once one makes it.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Literal, TypeAlias, TypeVar
 
@@ -104,7 +104,8 @@ FLAG_OFF = "flag_off"
 class Walk(Struct, frozen=True):
     """What became of each binding that was looked at. `next_cursor` is None where all were.
 
-    `dry_run`: it is what would become of it. Where that was not asked for, `reason` says why: "flag_off".
+    `dry_run`: it is what would become of it. Where that was not asked for, `reason` says why: "flag_off". The
+    same reason without `dry_run`: the flag was switched off under way, and the bindings from there on are skipped.
     """
 
     done: tuple[Done, ...]
@@ -115,6 +116,10 @@ class Walk(Struct, frozen=True):
     next_cursor: str | None
     reason: Literal["flag_off"] | None = None
     message: str = ""
+
+
+class _HeldError(Exception):
+    """The flag is off by now. Its words are the argument."""
 
 
 class _Verb(Struct, frozen=True):
@@ -235,13 +240,16 @@ class BindingVerbs:
         page = PageRequest(request.limit, cursor=request.cursor, count_max=1)
         found = await self._bindings.page(actor.tenant_id, where, page)
         off = off_words(await self._flags.settings(actor.tenant_id), RECONCILE)
-        deal = self._foresee if request.dry_run or off is not None else self._deal
-        outcomes = [await deal(actor, binding, verb) for binding in found.items]
+        is_dry = request.dry_run or off is not None
+        if is_dry:
+            outcomes = [await self._foresee(actor, binding, verb) for binding in found.items]
+        else:
+            outcomes, off = await self._deal_until_off(actor, found.items, verb)
         walk = Walk(
             tuple(one for one in outcomes if isinstance(one, Done)),
             tuple(one for one in outcomes if isinstance(one, Skipped)),
             tuple(one for one in outcomes if isinstance(one, Failure)),
-            request.dry_run or off is not None,
+            is_dry,
             datetime.fromisoformat(await self._schedules.clock()),
             found.next_cursor,
             None if off is None else FLAG_OFF,
@@ -250,6 +258,22 @@ class BindingVerbs:
         if not request.dry_run:
             await self._record(actor, request, verb, walk)
         return walk
+
+    async def _deal_until_off(
+        self, actor: Actor, bindings: Sequence[Binding], verb: _Verb
+    ) -> tuple[list[Done | Skipped | Failure], str | None]:
+        """With the flag's words, if it was switched off before the last of them."""
+        outcomes: list[Done | Skipped | Failure] = []
+        try:
+            for binding in bindings:
+                outcomes.append(await self._deal(actor, binding, verb))  # noqa: PERF401 - what was done by then is told
+        except _HeldError as held:
+            off = str(held)
+            for one in bindings[len(outcomes) :]:
+                reason = off if one.state == verb.wanted else verb.skipped
+                outcomes.append(Skipped(one.key.kind, one.key.subject, reason))
+            return outcomes, off
+        return outcomes, None
 
     async def _deal(self, actor: Actor, binding: Binding, verb: _Verb) -> Done | Skipped | Failure:
         key = binding.key
@@ -262,7 +286,7 @@ class BindingVerbs:
 
             def decide(bound: Bound, now: datetime) -> BindingChange | None:
                 if bound.off_because is not None:
-                    raise DomainError("STATE_CONFLICT", bound.off_because)
+                    raise _HeldError(bound.off_because)
                 return verb.decide(bound, Change(actor.label, now, calendars))
 
             return await self._bindings.apply(actor.tenant_id, key, decide)
@@ -295,14 +319,16 @@ class BindingVerbs:
     async def _record(self, actor: Actor, request: WalkRequest, verb: _Verb, walk: Walk) -> None:
         about = "/".join(one for one in (request.kind, request.subject) if one) or "all"
         counts = {"done": len(walk.done), "skipped": len(walk.skipped), "failures": len(walk.failures)}
-        if walk.reason is None:
-            event = EventDraft(verb.event, actor.tenant_id, about, actor.label, counts)
-        else:
-            told = {"verb": verb.name, "reason": walk.message, "due": counts.pop("done"), **counts}
-            event = EventDraft("BindingsHeld", actor.tenant_id, about, actor.label, told)
-        await self._bindings.record(
-            actor.tenant_id, RecordedChange((event,), (actor.audit(verb.name, "binding", about),))
-        )
+        events: list[EventDraft] = []
+        if not walk.dry_run:
+            events.append(EventDraft(verb.event, actor.tenant_id, about, actor.label, counts))
+        if walk.reason is not None:
+            due = len(walk.done) if walk.dry_run else sum(one.reason == walk.message for one in walk.skipped)
+            told = {"verb": verb.name, "reason": walk.message, **counts, "due": due}
+            del told["done"]
+            events.append(EventDraft("BindingsHeld", actor.tenant_id, about, actor.label, told))
+        entry = actor.audit(verb.name, "binding", about)
+        await self._bindings.record(actor.tenant_id, RecordedChange(tuple(events), (entry,)))
         if walk.done and not walk.dry_run:
             self._wakeups.announce(SCHEDULES_TOPIC)
 

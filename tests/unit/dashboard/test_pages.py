@@ -9,7 +9,7 @@ from msgspec import structs
 from rota.dashboard.pages import DashboardPorts, Pages
 from rota.domain.binding import Binding, BindingKey, RecordedChange, ScheduleTemplate
 from rota.domain.check_in import CheckIn
-from rota.domain.flag import FlagChange
+from rota.domain.flag import MILESTONES, FlagChange
 from rota.domain.graph_job import GraphJob
 from rota.domain.ids import CheckInId, JobId, RunId, ScheduleId, TenantId, TokenId
 from rota.domain.limit import Limit, LimitState
@@ -106,6 +106,16 @@ async def test_milestones_are_shown_by_state_with_times_error_and_evidence() -> 
     assert "01 Mar 11:00 UTC" in shown
     assert 'data-refresh="/milestones?fragment=true"' in shown
     assert "installation" in shown
+    held = structs.replace(MILESTONE, held_since=NOW, due_at=NOW)
+    for is_off, said in ((True, "begins when the flag milestones is on again"), (False, "begins at once")):
+        database = an_acme()
+        audit = AuditEntry("ada", "switch", "flag", MILESTONES)
+        await MemoryFlagStore(database).change(ACME, MILESTONES, FlagChange(enabled=not is_off), audit)
+        ports = ports_of(database, milestones=Listed(held), evidence=Listed())
+        page = await Pages(ports).milestones(VIEWER, "milestones_body.html")
+        assert [one for one in ("begins when the flag milestones is on again", "begins at once") if one in page] == [
+            said
+        ]
     wanted = await pages.milestones(VIEWER, "milestones.html", "waiting")
     assert 'data-refresh="/milestones?state=waiting&amp;fragment=true"' in wanted
     assert (

@@ -183,7 +183,8 @@ async def delete_binding(call: Call[Nothing, DeleteBindingQuery]) -> Answer:
 
 def _count(call: Call[Any, Any], verb: str, walk: Walk) -> None:
     if walk.reason is not None or not walk.dry_run:
-        outcome = "held" if walk.reason is not None else "failures" if walk.failures else "clean"
+        has_failed = bool(walk.failures) and not walk.dry_run
+        outcome = "failures" if has_failed else "held" if walk.reason is not None else "clean"
         call.services.ports.metrics.count("rota_binding_walks_total", verb=verb, outcome=outcome)
 
 
