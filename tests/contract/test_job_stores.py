@@ -483,3 +483,15 @@ async def test_workers_that_have_left_go_and_others_stay(jobs: Jobs, retention: 
     await runs.workers.clear_departed(10)
     assert await pruned(retention, "workers") == 1
     assert left not in {one.id for one in await runs.workers.list_recent(10)}
+
+
+async def test_jobs_are_counted_no_further_than_asked(jobs: Jobs) -> None:
+    graph = await built(jobs)
+    for _ in range(2):
+        await made(jobs, build())
+        job = policy(graph)
+        await jobs.policies.create(job, content({"rules": {}}), draft(job), AUDIT)
+    bounded = PageRequest(limit=1, count_max=1)
+    assert (await jobs.graphs.page(ACME, JobFilter(), bounded)).total_count == 1
+    assert (await jobs.policies.page(ACME, JobFilter(), bounded)).total_count == 1
+    assert (await jobs.graphs.page(ACME, JobFilter(), PageRequest(limit=1))).total_count == 3

@@ -9,9 +9,11 @@ from rota.core.milestones import reset, retry_now
 from rota.domain.errors import DomainError
 from rota.domain.flag import MILESTONES, FlagChange
 from rota.domain.ids import TenantId
+from rota.domain.page import PageRequest
 from rota.domain.tenancy import AuditEntry
 from rota.domain.triggers import MilestoneTrigger
 from rota.ports.flag_store import FlagStore
+from rota.ports.milestone_store import MilestoneFilter
 from rota.ports.tenant_store import EventFilter
 from rota.storage.memory.flags import MemoryFlagStore
 from rota.storage.memory.milestones import MemoryEvidenceStore, MemoryMilestoneDuties, MemoryMilestoneStore
@@ -137,3 +139,14 @@ async def test_a_window_that_passes_while_it_is_off_is_judged_when_it_is_on(
     await world.walk()
     assert (await world.generate()).assessment.standing == "missed"
     assert (await world.one()).state == "skipped"
+
+
+async def test_milestones_and_evidence_are_counted_no_further_than_asked(world: MilestoneWorld) -> None:
+    await world.define(HALF_DAY)
+    for subject in ("a", "b", "c"):
+        await world.record(subject)
+    await world.walk()
+    bounded = PageRequest(limit=1, count_max=2)
+    assert (await world.milestones.page(ACME, MilestoneFilter(), bounded)).total_count == 2
+    assert (await world.evidence.page(ACME, None, bounded)).total_count == 2
+    assert (await world.evidence.page(ACME, None, PageRequest(limit=1))).total_count == 3

@@ -231,10 +231,11 @@ class Pages:
         """
         state = MILESTONE_STATES.get(wanted or "")
         now = await self._now()
-        page = PageRequest(limit=MILESTONES_SHOWN_MAX)
+        page = PageRequest(limit=MILESTONES_SHOWN_MAX, count_max=SCHEDULES_COUNTED_MAX)
         found = await self._ports.milestones.page(who.tenant_id, MilestoneFilter(state=state), page)
         is_off = off_words(await self._ports.flags.settings(who.tenant_id), MILESTONES) is not None
-        evidence = await self._ports.evidence.page(who.tenant_id, None, PageRequest(limit=EVIDENCE_SHOWN_MAX))
+        page = PageRequest(limit=EVIDENCE_SHOWN_MAX, count_max=SCHEDULES_COUNTED_MAX)
+        evidence = await self._ports.evidence.page(who.tenant_id, None, page)
         return await self._page(
             template,
             who,
@@ -247,6 +248,7 @@ class Pages:
             standing=Counter(words.milestone_state(one, now, is_off=is_off) for one in found.items),
             evidence=evidence.items,
             evidence_count=evidence.total_count,
+            counted_max=SCHEDULES_COUNTED_MAX,
         )
 
     async def limits(self, who: Principal, template: str) -> str:
@@ -259,13 +261,14 @@ class Pages:
     async def jobs(self, who: Principal, template: str) -> str:
         """Graph jobs and policy jobs with what came of them, newest first."""
         now = await self._now()
-        page = PageRequest(limit=JOBS_SHOWN_MAX)
+        page = PageRequest(limit=JOBS_SHOWN_MAX, count_max=SCHEDULES_COUNTED_MAX)
         return await self._page(
             template,
             who,
             now=now,
             graph_jobs=await self._ports.graph_jobs.page(who.tenant_id, JobFilter(), page),
             policy_jobs=await self._ports.policy_jobs.page(who.tenant_id, JobFilter(), page),
+            counted_max=SCHEDULES_COUNTED_MAX,
         )
 
     async def check_ins(self, who: Principal, template: str) -> str:

@@ -84,7 +84,8 @@ class _Jobs(Generic[AnyJob]):
         behind = None if page.cursor is None else decode_id_cursor(page.cursor, 1)[0]
         rest = [job for job in chosen if behind is None or job.id < behind]
         shown = page_of(rest, lambda job: (job.id,), structs.replace(page, cursor=None), None)
-        return Page(shown.items, len(chosen), page.limit, page.offset, shown.next_cursor)
+        counted = min(len(chosen), page.count_max or len(chosen))
+        return Page(shown.items, counted, page.limit, page.offset, shown.next_cursor)
 
     async def sizes(self, tenant_id: TenantId, job_ids: Sequence[JobId]) -> dict[JobId, int]:
         return {

@@ -19,7 +19,8 @@ def page_of(
     rest = items[page.offset :] if after is None else [item for item in items if position(item) > after]
     shown = tuple(rest[: page.limit])
     more = len(rest) > page.limit
-    return Page(shown, len(items), page.limit, page.offset, encode_cursor(*position(shown[-1])) if more else None)
+    counted = min(len(items), page.count_max or len(items))
+    return Page(shown, counted, page.limit, page.offset, encode_cursor(*position(shown[-1])) if more else None)
 
 
 def counted_page_of(

@@ -60,7 +60,8 @@ class PostgresEvidenceStore:
         offset = page.offset if page.cursor is None else 0
         with refusing_unstorable_text():
             async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
-                rows = await connection.fetch(_PAGE_EVIDENCE, tenant_id, kind, *after, page.limit + 1, offset)
+                bounds = (page.limit + 1, offset, page.count_max)
+                rows = await connection.fetch(_PAGE_EVIDENCE, tenant_id, kind, *after, *bounds)
         return page_of_rows(rows, page, evidence_of_row, lambda one: (one.kind, one.subject))
 
 

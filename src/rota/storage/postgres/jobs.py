@@ -105,7 +105,7 @@ class PostgresGraphJobStore:
 
     async def page(self, tenant_id: TenantId, where: JobFilter, page: PageRequest) -> Page[GraphJob]:
         behind, offset = _place(page)
-        arguments = (tenant_id, where.kind, where.state, behind, page.limit + 1, offset)
+        arguments = (tenant_id, where.kind, where.state, behind, page.limit + 1, offset, page.count_max)
         async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
             rows = await connection.fetch(_PAGE_GRAPH_JOBS, *arguments)
         return page_of_rows(rows, page, lambda row: job_of(row, GraphJob), lambda job: (job.id,))
@@ -151,10 +151,10 @@ class PostgresPolicyJobStore:
 
     async def page(self, tenant_id: TenantId, where: JobFilter, page: PageRequest) -> Page[PolicyJob]:
         behind, offset = _place(page)
-        given = (where.kind, where.state, behind, page.limit + 1, offset, where.policy_id, where.replay_pending)
+        asked = (where.kind, where.state, behind, page.limit + 1, offset, where.policy_id, where.replay_pending)
         with refusing_unstorable_text():
             async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
-                rows = await connection.fetch(_PAGE_POLICY_JOBS, tenant_id, *given)
+                rows = await connection.fetch(_PAGE_POLICY_JOBS, tenant_id, *asked, page.count_max)
         return page_of_rows(rows, page, lambda row: job_of(row, PolicyJob), lambda job: (job.id,))
 
     async def sizes(self, tenant_id: TenantId, job_ids: Sequence[JobId]) -> dict[JobId, int]:

@@ -87,7 +87,7 @@ class PostgresMilestoneStore:
     async def page(self, tenant_id: TenantId, where: MilestoneFilter, page: PageRequest) -> Page[Milestone]:
         after = ("", "") if page.cursor is None else decode_cursor(page.cursor, 2)
         offset = page.offset if page.cursor is None else 0
-        asked = (where.subject, where.name, where.state, *after, page.limit + 1, offset)
+        asked = (where.subject, where.name, where.state, *after, page.limit + 1, offset, page.count_max)
         with refusing_unstorable_text():
             async with tenant_transaction(self._pool, tenant_id, readonly=True) as connection:
                 rows = await connection.fetch(_PAGE_MILESTONES, tenant_id, *asked)

@@ -1,7 +1,8 @@
--- A tenant's evidence by kind and subject. $2 kind or NULL, $3 and $4 kind and subject to start behind, $5 limit, $6 offset.
--- An empty page is one row without an id.
+-- A tenant's evidence by kind and subject. $2 kind or NULL, $3 and $4 kind and subject to start behind, $5 limit, $6 offset,
+-- $7 where counting ends or NULL. An empty page is one row without an id.
 WITH total AS (
-    SELECT count(*) AS total_count FROM scheduler.evidence WHERE tenant_id = $1 AND kind = coalesce($2, kind)
+    SELECT count(*) AS total_count
+      FROM (SELECT FROM scheduler.evidence WHERE tenant_id = $1 AND kind = coalesce($2, kind) LIMIT $7) AS c
 ), listed AS (
     SELECT *
       FROM scheduler.evidence

@@ -1,5 +1,5 @@
 -- A tenant's milestones by subject and name. $2 subject, $3 name, $4 state, or NULL; $5 and $6 subject and name to start behind,
--- $7 limit, $8 offset. An empty page is one row without an id.
+-- $7 limit, $8 offset, $9 where counting ends or NULL. An empty page is one row without an id.
 WITH matching AS NOT MATERIALIZED (
     SELECT *
       FROM scheduler.milestones
@@ -8,7 +8,7 @@ WITH matching AS NOT MATERIALIZED (
        AND name = coalesce($3, name)
        AND state = coalesce($4, state)
 ), total AS (
-    SELECT count(*) AS total_count FROM matching
+    SELECT count(*) AS total_count FROM (SELECT FROM matching LIMIT $9) AS c
 ), listed AS (
     SELECT * FROM matching WHERE (subject, name) > ($5, $6) ORDER BY subject, name LIMIT $7 OFFSET $8
 )
