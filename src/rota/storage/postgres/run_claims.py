@@ -282,6 +282,8 @@ class PostgresRunClaims:
         for turn, queue in zip(row["freed_turns"], row["freed_queues"], strict=True):
             startable.add_queue(turn, queue)
         await self._note_called(row["freed_turns"], row["keys"])
+        if row["accepted"] is None and startable.is_empty:
+            return tuple([SettleResult(settlement.run_id, accepted=True) for settlement in settlements])
         return tuple([SettleResult(s.run_id, s.run_id in accepted, startable.queues(s.run_id)) for s in settlements])
 
     async def _settle(self, run_ids: Sequence[RunId], *columns: Iterable[object]) -> tuple[set[int], "_Startable"]:
@@ -380,6 +382,10 @@ class _Startable:
         self.placed_queues: tuple[str, ...] = ()
         self._turns: dict[int | str, str] = {}
         self._queues: dict[str, list[str]] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.limited_queues or self.placed_queues or self._turns)
 
     def end_turn(self, settlement: int | str, turn: str) -> None:
         self._turns[settlement] = turn
