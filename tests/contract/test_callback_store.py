@@ -45,9 +45,13 @@ class Callbacks:
         one = OpenedCallback(secret, claimed.tenant_id, claimed.run_id, claimed.token, WAIT_SECONDS, DAY)
         await self.waits.open([one])
 
+    async def await_answer(self, claimed: ClaimedRun) -> str:
+        (outcome,) = await self.waits.await_answers([(claimed.run_id, claimed.token)])
+        return outcome
+
     async def waiting(self, policy: RunPolicy | None = None) -> ClaimedRun:
         claimed = await self.opened(policy=policy)
-        assert await self.waits.await_answer(claimed.run_id, claimed.token) == "waiting"
+        assert await self.await_answer(claimed) == "waiting"
         return claimed
 
     async def succeed(self, secret: bytes = SECRET, result: str = '{"rows":3}') -> str:
@@ -124,7 +128,7 @@ async def test_a_failure_that_is_told_follows_the_retry_policy(callbacks: Callba
     assert (await callbacks.run(claimed)).state == "queued"
     (again,) = await callbacks.runs.claim(await callbacks.runs.worker())
     await callbacks.open(again, b"t" * 32)
-    assert await callbacks.waits.await_answer(again.run_id, again.token) == "waiting"
+    assert await callbacks.await_answer(again) == "waiting"
     await callbacks.answers.answer(b"t" * 32, "failed", None, '{"message":"disk full","retryable":false}')
     await callbacks.work_off()
 
@@ -141,7 +145,7 @@ async def test_the_callback_of_an_earlier_attempt_never_ends_a_newer_one(callbac
     (again,) = await callbacks.runs.claim(await callbacks.runs.worker())
     assert await callbacks.succeed() == "over"
     await callbacks.open(again, b"t" * 32)
-    await callbacks.waits.await_answer(again.run_id, again.token)
+    await callbacks.await_answer(again)
     assert await callbacks.succeed() == "over"
 
     await callbacks.work_off()
@@ -166,12 +170,12 @@ async def test_an_answer_that_overtakes_the_targets_own_is_not_lost_with_its_wor
 async def test_a_worker_may_say_twice_that_its_attempt_waits_and_once_it_is_over_no_more(callbacks: Callbacks) -> None:
     claimed = await callbacks.waiting()
     waiting = await callbacks.run(claimed)
-    assert await callbacks.waits.await_answer(claimed.run_id, claimed.token) == "waiting"
+    assert await callbacks.await_answer(claimed) == "waiting"
     assert await callbacks.run(claimed) == waiting
 
     other = await callbacks.opened(b"o" * 32)
     await callbacks.runs.claims.settle_batch([success(other)])
-    assert await callbacks.waits.await_answer(other.run_id, other.token) == "stale"
+    assert await callbacks.await_answer(other) == "stale"
     assert await callbacks.succeed(b"o" * 32) == "over"
 
 
@@ -204,8 +208,21 @@ async def test_cancelling_a_run_that_waits_ends_it(callbacks: Callbacks) -> None
 async def test_a_run_that_was_cancelled_meanwhile_does_not_begin_to_wait(callbacks: Callbacks) -> None:
     claimed = await callbacks.opened()
     await callbacks.runs.control.cancel_if_live(ACME, claimed.run_id, AUDIT)
-    assert await callbacks.waits.await_answer(claimed.run_id, claimed.token) == "cancelled"
+    assert await callbacks.await_answer(claimed) == "cancelled"
     assert await callbacks.keeping.look() == NOTHING
+
+
+async def test_many_attempts_begin_to_wait_at_once_each_with_its_own_outcome(callbacks: Callbacks) -> None:
+    claims = [await callbacks.opened(bytes([number]) * 32) for number in range(5)]
+    await callbacks.runs.control.cancel_if_live(ACME, claims[1].run_id, AUDIT)
+    await callbacks.runs.claims.settle_batch([success(claims[3])])
+    asked = [(one.run_id, one.token) for one in reversed(claims)]
+
+    outcomes = ("waiting", "stale", "waiting", "cancelled", "waiting")
+    assert await callbacks.waits.await_answers(asked) == outcomes
+    assert await callbacks.waits.await_answers(asked) == outcomes
+    assert await callbacks.waits.await_answers([]) == ()
+    assert [(await callbacks.run(one)).worker_id is None for one in claims] == [True, False, True, False, True]
 
 
 async def test_a_leader_that_died_between_settling_and_closing_leaves_nothing_behind(callbacks: Callbacks) -> None:

@@ -16,9 +16,9 @@ class CallbackWaits(Protocol):
         """Before any of their requests is sent (law 1). Raises Unavailable: then none may be."""
         ...
 
-    async def await_answer(self, run_id: RunId, token: AttemptToken) -> WaitOutcome:
-        """The run waits from now on, held by nobody; repeating it changes nothing. `cancelled`: it is to be cancelled
-        instead. `stale`: the attempt is not current any more.
+    async def await_answers(self, attempts: Sequence[tuple[RunId, AttemptToken]]) -> tuple[WaitOutcome, ...]:
+        """Each run waits from now on, held by nobody; repeating it changes nothing. In the order given, all or none.
+        `cancelled`: it is to be cancelled instead. `stale`: the attempt is not current any more.
         """
         ...
 

@@ -43,6 +43,7 @@ class CallbackClaims:
         self._ids = ids
         self._public_url = None if public_url is None else public_url.rstrip("/")
         self._asked: dict[tuple[RunId, AttemptToken], str] = {}
+        self._settled: dict[tuple[RunId, AttemptToken], SettleResult] = {}
 
     async def claim_batch(self, worker_id: WorkerId, queues: Sequence[str], limit: int) -> tuple[ClaimedRun, ...]:
         runs = await self._claims.claim_batch(worker_id, queues, limit)
@@ -58,20 +59,14 @@ class CallbackClaims:
     async def settle_batch(self, settlements: Sequence[Settlement]) -> tuple[SettleResult, ...]:
         if not self._asked:
             return await self._claims.settle_batch(settlements)
-        parked: dict[tuple[RunId, AttemptToken], SettleResult] = {}
-        left: list[Settlement] = []
+        accepted = [one for one in settlements if _attempt(one) in self._asked and _was_accepted(one)]
+        waiting = {_attempt(one) for one in accepted}
+        await self._settle([one for one in settlements if _attempt(one) not in waiting])
+        if accepted:
+            await self._await_answers(accepted)
         for settlement in settlements:
-            decided: SettleResult | Settlement = settlement
-            if (settlement.run_id, settlement.token) in self._asked and _was_accepted(settlement):
-                decided = await self._awaited(settlement)
-            if isinstance(decided, SettleResult):
-                parked[settlement.run_id, settlement.token] = decided
-            else:
-                left.append(decided)
-        answers = iter(await self._claims.settle_batch(left))
-        for settlement in settlements:
-            self._asked.pop((settlement.run_id, settlement.token), None)
-        return tuple([parked.get((each.run_id, each.token)) or next(answers) for each in settlements])
+            self._asked.pop(_attempt(settlement), None)
+        return tuple([self._settled.pop(_attempt(one)) for one in settlements])
 
     async def list_held(self, worker_id: WorkerId, limit: int) -> tuple[HeldRun, ...]:
         return await self._claims.list_held(worker_id, limit)
@@ -108,15 +103,34 @@ class CallbackClaims:
         while len(self._asked) > ATTEMPTS_REMEMBERED_MAX:
             del self._asked[next(iter(self._asked))]
 
-    async def _awaited(self, settlement: Settlement) -> SettleResult | Settlement:
-        """The answer where the run waits or is lost to us, else how it is to be settled."""
-        outcome = await self._waits.await_answer(settlement.run_id, settlement.token)
-        if outcome == "cancelled":
-            return structs.replace(
-                settlement, verb="cancel", outcome="cancelled", reason="cancelled on request", result_json=None
-            )
-        queues = (self._asked[settlement.run_id, settlement.token],) if outcome == "waiting" else ()
-        return SettleResult(settlement.run_id, outcome == "waiting", queues)
+    async def _settle(self, settlements: Sequence[Settlement]) -> None:
+        """What an earlier call has settled, before it failed at what it had still to do, is not settled again."""
+        left = [one for one in settlements if _attempt(one) not in self._settled]
+        results = await self._claims.settle_batch(left) if left else ()
+        self._settled |= {_attempt(one): result for one, result in zip(left, results, strict=True)}
+
+    async def _await_answers(self, accepted: Sequence[Settlement]) -> None:
+        """Lets all of them wait at once, and settles those that are to be cancelled instead."""
+        left = [one for one in accepted if _attempt(one) not in self._settled]
+        outcomes = await self._waits.await_answers([_attempt(one) for one in left])
+        cancelled: list[Settlement] = []
+        for one, outcome in zip(left, outcomes, strict=True):
+            if outcome == "cancelled":
+                cancelled.append(_as_cancelled(one))
+                continue
+            queues = (self._asked[_attempt(one)],) if outcome == "waiting" else ()
+            self._settled[_attempt(one)] = SettleResult(one.run_id, outcome == "waiting", queues)
+        await self._settle(cancelled)
+
+
+def _attempt(settlement: Settlement) -> tuple[RunId, AttemptToken]:
+    return settlement.run_id, settlement.token
+
+
+def _as_cancelled(settlement: Settlement) -> Settlement:
+    return structs.replace(
+        settlement, verb="cancel", outcome="cancelled", reason="cancelled on request", result_json=None
+    )
 
 
 def _request_of(run: ClaimedRun) -> HttpTarget | None:

@@ -316,7 +316,7 @@ async def await_callback(world: World, secret: str, keep_seconds: float = 3_600.
     (claimed,) = await world.claims.claim_batch(worker_id, ("called-back",), 1)
     opened = OpenedCallback(callback_digest(secret), ACME, claimed.run_id, claimed.token, 60.0, keep_seconds)
     await world.callback_waits.open([opened])
-    assert await world.callback_waits.await_answer(claimed.run_id, claimed.token) == "waiting"
+    assert await world.callback_waits.await_answers([(claimed.run_id, claimed.token)]) == ("waiting",)
     return RunId(run["id"])
 
 

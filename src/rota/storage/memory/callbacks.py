@@ -28,7 +28,10 @@ class MemoryCallbacks:
             keep_until = self._database.now() + timedelta(seconds=one.keep_seconds)
             self._callbacks[one.secret_hash] = StoredCallback(one, keep_until)
 
-    async def await_answer(self, run_id: RunId, token: AttemptToken) -> WaitOutcome:
+    async def await_answers(self, attempts: Sequence[tuple[RunId, AttemptToken]]) -> tuple[WaitOutcome, ...]:
+        return tuple(self._await(run_id, token) for run_id, token in attempts)
+
+    def _await(self, run_id: RunId, token: AttemptToken) -> WaitOutcome:
         found = next(
             (one for one in self._callbacks.values() if (one.opened.run_id, one.opened.token) == (run_id, token)), None
         )

@@ -16,7 +16,7 @@ from rota.storage.postgres.run_rows import claimed_of_row
 from rota.storage.postgres.single_statements import SingleStatements
 
 _OPEN_CALLBACKS = query("callback_keeping/open_callbacks")
-_AWAIT_CALLBACK = query("callback_keeping/await_callback")
+_AWAIT_CALLBACKS = query("callback_keeping/await_callbacks")
 _ANSWER_CALLBACK = query("callbacks/answer_callback")
 _LOOK_CALLBACKS = query("callback_keeping/look_callbacks")
 _LIST_ENDED = query("callback_keeping/list_ended")
@@ -42,10 +42,11 @@ class PostgresCallbackWaits:
             [one.keep_seconds for one in callbacks],
         )
 
-    async def await_answer(self, run_id: RunId, token: AttemptToken) -> WaitOutcome:
-        (row,) = await self._statements.fetch("waiting for a callback", _AWAIT_CALLBACK, run_id, token)
-        outcome: WaitOutcome = row["outcome"]
-        return outcome
+    async def await_answers(self, attempts: Sequence[tuple[RunId, AttemptToken]]) -> tuple[WaitOutcome, ...]:
+        run_ids, tokens = [run_id for run_id, _ in attempts], [token for _, token in attempts]
+        rows = await self._statements.fetch("waiting for callbacks", _AWAIT_CALLBACKS, run_ids, tokens)
+        outcomes: dict[int, WaitOutcome] = {row["place"]: row["outcome"] for row in rows}
+        return tuple(outcomes[place] for place in range(1, len(attempts) + 1))
 
 
 class PostgresCallbackAnswers:
