@@ -77,7 +77,9 @@ async def test_what_one_call_leaves_the_next_goes_on_with_whoever_calls(
     begun = (await empty_world.call("POST", "/runs/bulk/delete", asked)).json()["operation"]
     assert (begun["done_count"], begun["finished_at"]) == (2, None)
     path = f"/runs/bulk/{begun['id']}/continue"
-    ended, again = [(await empty_world.call("POST", path, {}, role="operator")).json() for _ in range(2)]
+    refused = await empty_world.call("POST", path, {}, role="operator")
+    assert (refused.status_code, refused.json()["code"]) == (403, "ROLE_FORBIDDEN")
+    ended, again = [(await empty_world.call("POST", path, {})).json() for _ in range(2)]
     assert ended == again
     assert ended["done_count"] == 3
     assert ended["finished_at"] is not None

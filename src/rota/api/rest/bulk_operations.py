@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from rota.api.authz import Access
+from rota.api.authz import Access, require
 from rota.api.rest.endpoint import Answer, Call, Endpoint, Nothing, endpoint
 from rota.domain.bulk import BulkFilter, BulkId, BulkOperation, BulkVerb
 from rota.domain.errors import invalid_input
@@ -12,6 +12,7 @@ from rota.domain.problems import FieldProblem
 
 ONE = "/runs/bulk/{bulk_id}"
 BULK = Access("runs", "bulk")
+DELETE = Access("runs", "delete")
 
 
 class BulkRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,7 +60,7 @@ async def act_in_bulk(call: Call[BulkRequest, Nothing]) -> Answer:
 @endpoint(
     "POST",
     "/runs/bulk/delete",
-    Access("runs", "delete"),
+    DELETE,
     body=BulkDeletion,
     answers=(BulkAnswer,),
     takes_key=True,
@@ -91,8 +92,12 @@ async def get_bulk_operation(call: Call[Nothing, Nothing]) -> Answer:
 
 @endpoint("POST", f"{ONE}/continue", BULK, answers=(BulkOperation,))
 async def continue_bulk_operation(call: Call[Nothing, Nothing]) -> Answer:
-    """Go on with a bulk operation for some batches, whoever began it."""
-    return Answer(await call.services.bulk.go_on(call.actor, BulkId(call.path["bulk_id"])))
+    """Go on with a bulk operation for some batches, whoever began it. A deletion needs an admin here, too."""
+    bulk_id = BulkId(call.path["bulk_id"])
+    operation = await call.services.ports.bulk_operations.get(call.tenant_id, bulk_id)
+    if operation.verb == "delete":
+        require(call.actor.role, DELETE)
+    return Answer(await call.services.bulk.go_on(call.actor, bulk_id))
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (act_in_bulk, delete_in_bulk, get_bulk_operation, continue_bulk_operation)
