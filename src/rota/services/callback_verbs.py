@@ -6,26 +6,34 @@ from rota.core.callbacks import answer_problems, callback_digest, error_of, stor
 from rota.domain.callback import CallbackAnswer
 from rota.domain.errors import DomainError, invalid_input
 from rota.ports.callback_store import CallbackAnswers
+from rota.ports.clock import Clock
 from rota.ports.wakeups import Wakeups
+from rota.services.address_budget import AddressBudget
 
 CALLBACKS_TOPIC = "callbacks"
 
 
 class CallbackVerbs:
-    """What is accepted is kept before anything is done about it; the leader ends the run moments later."""
+    """What is accepted is kept before anything is done about it; the leader ends the run moments later.
 
-    def __init__(self, answers: CallbackAnswers, wakeups: Wakeups) -> None:
+    One per process: its budget is the process's.
+    """
+
+    def __init__(self, answers: CallbackAnswers, wakeups: Wakeups, clock: Clock) -> None:
         self._answers = answers
         self._wakeups = wakeups
+        self._budget = AddressBudget(clock)
 
     async def answer(self, secret: str, answer: CallbackAnswer) -> None:
-        """Raises INVALID_INPUT, NOT_FOUND, STATE_CONFLICT (answered before), GONE (nobody waits any more)."""
+        """Raises RATE_LIMITED, INVALID_INPUT, NOT_FOUND, STATE_CONFLICT (answered before), GONE (nobody waits)."""
+        secret_hash = callback_digest(secret)
+        self._budget.spend(secret_hash)
         problems = list(answer_problems(answer))
         if problems:
             raise invalid_input(problems)
         result = None if answer.outcome == "failed" else json.encode(answer.result).decode()
         error = stored_error(error_of(answer))
-        receipt = await self._answers.answer(callback_digest(secret), answer.outcome, result, error)
+        receipt = await self._answers.answer(secret_hash, answer.outcome, result, error)
         if receipt == "unknown":
             raise DomainError("NOT_FOUND", "this is not the address of a callback, or one of long ago")
         if receipt == "repeated":

@@ -4,7 +4,6 @@ A ping says nothing of whether its address exists: who guesses learns nothing, a
 """
 
 import hashlib
-from collections import OrderedDict
 from datetime import datetime
 
 from msgspec import Struct
@@ -12,19 +11,14 @@ from msgspec import Struct
 from rota.core.check_ins import check_in_problems, on_pause, on_ping, on_resume, opened
 from rota.core.field_rules import number_problems
 from rota.domain.check_in import OVERLAP_SECONDS_MAX, CheckIn, CheckInDraft, PingSignal
-from rota.domain.errors import DomainError, invalid_input
+from rota.domain.errors import invalid_input
 from rota.domain.ids import CheckInId
 from rota.ports.check_in_store import CheckInStore
 from rota.ports.clock import Clock
 from rota.ports.ids import Ids
 from rota.ports.schedule_store import ScheduleStore
 from rota.services.acting import Actor
-
-PINGS_AT_ONCE_MAX = 10
-PINGS_PER_SECOND_MAX = 1.0
-PINGS_OF_ALL_AT_ONCE_MAX = 1_000
-PINGS_OF_ALL_PER_SECOND_MAX = 500.0
-ADDRESSES_REMEMBERED_MAX = 20_000
+from rota.services.address_budget import AddressBudget
 
 
 class IssuedCheckIn(Struct, frozen=True):
@@ -34,32 +28,6 @@ class IssuedCheckIn(Struct, frozen=True):
     secret: str
 
 
-class PingBudget:
-    """How often an address may be asked for here, whether or not it exists: a bucket for each, and one for all.
-
-    Of addresses that were not asked for lately the oldest are forgotten: theirs is full again.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._each: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
-        self._all = (float(PINGS_OF_ALL_AT_ONCE_MAX), clock.monotonic_seconds())
-
-    def spend(self, token_hash: bytes) -> bool:
-        """Whether one more is allowed now."""
-        now = self._clock.monotonic_seconds()
-        left, at = self._each.pop(token_hash, (float(PINGS_AT_ONCE_MAX), now))
-        own = min(PINGS_AT_ONCE_MAX, left + (now - at) * PINGS_PER_SECOND_MAX)
-        of_all = min(PINGS_OF_ALL_AT_ONCE_MAX, self._all[0] + (now - self._all[1]) * PINGS_OF_ALL_PER_SECOND_MAX)
-        allowed = own >= 1 and of_all >= 1
-        spent = 1 if allowed else 0
-        self._each[token_hash] = (own - spent, now)
-        self._all = (of_all - spent, now)
-        if len(self._each) > ADDRESSES_REMEMBERED_MAX:
-            self._each.popitem(last=False)
-        return allowed
-
-
 class CheckInVerbs:
     """One per process: its budget is the process's."""
 
@@ -67,7 +35,7 @@ class CheckInVerbs:
         self._check_ins = check_ins
         self._schedules = schedules
         self._ids = ids
-        self._budget = PingBudget(clock)
+        self._budget = AddressBudget(clock)
 
     async def create(self, actor: Actor, draft: CheckInDraft) -> IssuedCheckIn:
         """Raises INVALID_INPUT, NAME_TAKEN, QUOTA_EXCEEDED."""
@@ -120,8 +88,7 @@ class CheckInVerbs:
     async def ping(self, secret: str, signal: PingSignal) -> None:
         """The same, whether or not there is such an address. Raises RATE_LIMITED."""
         token_hash = _digest(secret)
-        if not self._budget.spend(token_hash):
-            raise DomainError("RATE_LIMITED", "this address, or all of them together, is asked for too often")
+        self._budget.spend(token_hash)
         await self._check_ins.ping(token_hash, lambda check_in, now: on_ping(check_in, signal, now))
 
 

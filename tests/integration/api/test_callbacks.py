@@ -2,9 +2,13 @@ from typing import Any
 
 import pytest
 from msgspec import json
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from rota.api.rest.app import create_app
 from rota.core.callbacks import callback_digest
+from rota.domain.callback import CallbackReceipt
+from rota.services.address_budget import ADDRESS_AT_ONCE_MAX
 from tests.integration.api.raw_asgi import Exchange, answered
 from tests.integration.api.world import World, await_callback
 
@@ -64,6 +68,30 @@ async def test_what_cannot_be_taken_names_the_field_and_leaves_the_address_as_go
 async def test_an_answer_beyond_its_bound_is_not_even_read(empty_world: World) -> None:
     refused = await call_back(empty_world, {"outcome": "succeeded", "result": "x" * 400_000})
     assert (refused.status, refused.json()["code"]) == (413, "BODY_TOO_LARGE")
+
+
+class UnlookedAt:
+    """A store that counts how often it is asked."""
+
+    asked_count = 0
+
+    async def answer(self, *_: object) -> CallbackReceipt:
+        self.asked_count += 1
+        return "unknown"
+
+
+async def test_who_calls_one_address_again_and_again_is_put_off_before_the_store_is_asked(empty_world: World) -> None:
+    store = UnlookedAt()
+    app = create_app(replace(empty_world.ports, callback_answers=store))
+    headers = {"Content-Type": "application/json"}
+    answers = [
+        await answered(app, "POST", "/api/v1/callbacks/guessed", headers, json.encode(DONE))
+        for _ in range(ADDRESS_AT_ONCE_MAX + 5)
+    ]
+    assert {one.status for one in answers} == {404, 429}
+    assert store.asked_count == [one.status for one in answers].count(404) < len(answers)
+    put_off = next(one for one in answers if one.status == 429)
+    assert (put_off.json()["code"], int(put_off.headers["retry-after"]) > 0) == ("RATE_LIMITED", True)
 
 
 async def test_the_secret_is_in_no_log_no_row_and_no_metric(empty_world: World) -> None:

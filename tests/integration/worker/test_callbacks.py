@@ -41,7 +41,7 @@ class Receiver:
         self.status = 202
         self.given: list[str] = []
         self.answer_before_replying: CallbackAnswer | None = None
-        self._verbs = CallbackVerbs(house.answers, house.wakeups)
+        self._verbs = CallbackVerbs(house.answers, house.wakeups, SystemClock())
         app = web.Application()
         app.router.add_post("/work", self._handle)
         self.server = TestServer(app)

@@ -8,7 +8,6 @@ from rota.domain.check_in import CheckIn
 from rota.domain.ids import CheckInId, Epoch, TenantId
 from rota.domain.lease import Fence
 from rota.domain.tenancy import AuditEntry, Tenant
-from rota.services.check_in_verbs import PINGS_AT_ONCE_MAX, PINGS_OF_ALL_AT_ONCE_MAX, PingBudget
 from rota.services.check_in_watch import POLL_SECONDS, CheckInWatch
 from rota.storage.memory.check_ins import MemoryCheckInStore
 from rota.storage.memory.database import MemoryDatabase
@@ -80,18 +79,3 @@ async def test_a_standby_looks_at_nothing() -> None:
     await watched.add("a", 30.0)
     await watched.run_for(100.0)
     assert (watched.store.looks, watched.missed_after_seconds()) == (0, [])
-
-
-async def test_an_address_has_a_budget_that_comes_back_with_time() -> None:
-    clock = VirtualClock()
-    budget = PingBudget(clock)
-    assert [budget.spend(b"a") for _ in range(PINGS_AT_ONCE_MAX + 1)] == [True] * PINGS_AT_ONCE_MAX + [False]
-    assert budget.spend(b"b")
-    await clock.run_for(1.0)
-    assert [budget.spend(b"a") for _ in range(2)] == [True, False]
-
-
-def test_who_guesses_spends_the_budget_of_all() -> None:
-    budget = PingBudget(VirtualClock())
-    allowed = sum(budget.spend(str(number).encode()) for number in range(2 * PINGS_OF_ALL_AT_ONCE_MAX))
-    assert allowed == PINGS_OF_ALL_AT_ONCE_MAX

@@ -24,7 +24,7 @@ class CallbackTaken(Struct, frozen=True):
     body=CallbackAnswer,
     body_bytes_max=CALLBACK_BODY_BYTES_MAX,
     answers=(CallbackTaken,),
-    errors=("INVALID_INPUT", "STATE_CONFLICT", "GONE", "UNAVAILABLE"),
+    errors=("INVALID_INPUT", "STATE_CONFLICT", "GONE", "RATE_LIMITED", "UNAVAILABLE"),
     example={"outcome": "succeeded", "result": {"rows": 1204}},
 )
 async def answer_callback(call: Call[CallbackAnswer, Nothing]) -> Answer:

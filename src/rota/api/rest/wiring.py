@@ -168,7 +168,7 @@ def wire(ports: ApiPorts, options: ApiOptions, description: dict[str, Any]) -> S
         LockVerbs(ports.locks, ports.wakeups, ports.clock),
         SigningVerbs(ports.signing_secrets, ports.schedules, ports.ids),
         CheckInVerbs(ports.check_ins, ports.schedules, ports.ids, ports.clock),
-        CallbackVerbs(ports.callback_answers, ports.wakeups),
+        CallbackVerbs(ports.callback_answers, ports.wakeups, ports.clock),
         GraphJobVerbs(ports.graph_jobs, _job_parts(ports)),
         PolicyJobVerbs(ports.policy_jobs, ports.graph_jobs, _job_parts(ports)),
         Retention(ports.retention, ports.clock),
