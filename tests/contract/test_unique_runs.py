@@ -157,11 +157,24 @@ def retention(backend: str, request: pytest.FixtureRequest) -> RetentionStore:
 async def test_unique_keys_have_their_own_retention_and_those_of_live_runs_stay(
     runs: RunStores, retention: RetentionStore
 ) -> None:
-    ended, live = await one(runs, unique(FOREVER)), await one(runs, unique(FOREVER, task="other", delay_seconds=1e8))
+    yearly = Unique(holds="forever", period_seconds=366 * 86_400.0)
+    ended, live = await one(runs, unique(yearly)), await one(runs, unique(yearly, task="other", delay_seconds=1e8))
     await runs.control.cancel_if_live(ACME, ended.run_id, AUDIT)
     await runs.base.clock.advance(90 * 86_400 + 1)
 
     assert (await retention.prune_stretch("unique_keys", 0, 1_000)).deleted_count == 1
 
-    assert (await one(runs, unique(FOREVER))).created
-    assert await one(runs, unique(FOREVER, task="other")) == Enqueued(RunId(live.run_id), created=False)
+    assert (await one(runs, unique(yearly))).created
+    assert await one(runs, unique(yearly, task="other")) == Enqueued(RunId(live.run_id), created=False)
+
+
+@pytest.mark.parametrize("asked", [(FOREVER,), (LIVE, FOREVER), (FOREVER, PENDING)])
+async def test_a_key_that_was_asked_for_for_ever_outlasts_every_retention(
+    runs: RunStores, retention: RetentionStore, asked: tuple[Unique, ...]
+) -> None:
+    told = [await one(runs, unique(how)) for how in asked]
+    await runs.control.cancel_if_live(ACME, told[0].run_id, AUDIT)
+    await runs.base.clock.advance(10 * 366 * 86_400)
+
+    assert (await retention.prune_stretch("unique_keys", 0, 1_000)).deleted_count == 0
+    assert await one(runs, unique(FOREVER)) == Enqueued(told[0].run_id, created=False)

@@ -69,6 +69,18 @@ def stands_in_the_way(unique: Unique, holder: Holder, now: datetime) -> bool:
             return True
 
 
+def keys_held_forever(drafts: Sequence[RunDraft]) -> frozenset[str]:
+    """The keys that no retention may take any more."""
+    return frozenset(
+        draft.unique_key
+        for draft in drafts
+        if draft.unique_key is not None
+        and draft.unique is not None
+        and draft.unique.holds == "forever"
+        and draft.unique.period_seconds is None
+    )
+
+
 def plan_unique(drafts: Sequence[RunDraft], holders: Mapping[str, Holder], now: datetime) -> UniquePlan:
     """Raises STATE_CONFLICT, naming the run, where a draft wants to be refused rather than be told of another's run."""
     kept: list[int] = []

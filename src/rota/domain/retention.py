@@ -43,7 +43,10 @@ KINDS: Mapping[str, HistoryKind] = {
         "keys by which a run is enqueued or fired once; those of live runs stay", 90, least_days=7, by_day=False
     ),
     "unique_keys": HistoryKind(
-        "keys of runs that must be unique; those of live runs stay", 90, least_days=7, by_day=False
+        "keys of runs that must be unique; live runs', and those held for ever, stay",
+        90,
+        least_days=7,
+        by_day=False,
     ),
     "graph_jobs": HistoryKind(
         "graph jobs that have ended, with their graphs; those that a live job is made from stay",

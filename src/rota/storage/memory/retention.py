@@ -114,7 +114,8 @@ class MemoryRetentionStore:
 
     def _prune_unique_keys(self, before: datetime) -> PrunedStretch:
         known, live = self._runs.unique_keys, self._runs.live
-        over = [key for key, (run_id, taken_at) in known.items() if run_id not in live and taken_at < before]
+        aged = [key for key, (run_id, taken_at) in known.items() if run_id not in live and taken_at < before]
+        over = [key for key in aged if key not in self._runs.forever_keys]
         for key in over:
             del known[key]
         return PrunedStretch(len(over), None)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from rota.core.uniqueness import Holder, plan_unique, without_uniqueness
+from rota.core.uniqueness import Holder, keys_held_forever, plan_unique, without_uniqueness
 from rota.domain.errors import Bug, DomainError
 from rota.domain.ids import RunId, TenantId
 from rota.domain.run import Enqueued, RunDraft
@@ -37,6 +37,7 @@ def _store_unique(
     for draft, answer in zip(kept, made, strict=True):
         if draft.unique_key is not None and answer.created:
             runs.unique_keys[draft.unique_key] = (answer.run_id, now)
+    runs.forever_keys |= keys_held_forever(drafts)
     answers |= {place: Enqueued(run_id, created=False) for place, run_id in plan.existing.items()}
     answers |= {place: Enqueued(answers[first].run_id, created=False) for place, first in plan.same_as.items()}
     return tuple(answers[place] for place in range(len(drafts)))

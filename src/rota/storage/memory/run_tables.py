@@ -124,6 +124,7 @@ class RunTables:
     leases: dict[str, StoredLease] = field(default_factory=dict[str, StoredLease])
     waiting: dict[RunId, Waiting] = field(default_factory=dict[RunId, Waiting])
     unique_keys: dict[str, tuple[RunId, datetime]] = field(default_factory=dict[str, tuple[RunId, datetime]])
+    forever_keys: set[str] = field(default_factory=set[str])
     ended: list[EndedRun] = field(default_factory=list[EndedRun])
     added_up: int = 0
     ends: list[tuple[str, RunEnd]] = field(default_factory=list[tuple[str, RunEnd]])

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from rota.core.uniqueness import Holder, UniquePlan, plan_unique, without_uniqueness
+from rota.core.uniqueness import Holder, UniquePlan, keys_held_forever, plan_unique, without_uniqueness
 from rota.domain.ids import RunId, TenantId
 from rota.domain.run import Enqueued, RunDraft
 from rota.storage.postgres.driver import Connection
@@ -45,7 +45,8 @@ async def plan_intake(connection: Connection, tenant_id: TenantId, drafts: Seque
     Raises STATE_CONFLICT where a draft wants to be refused.
     """
     keys = sorted({draft.unique_key for draft in drafts if draft.unique_key is not None})
-    await connection.execute(_LOCK_KEYS, tenant_id, keys)
+    forever = keys_held_forever(drafts)
+    await connection.execute(_LOCK_KEYS, tenant_id, keys, [key in forever for key in keys])
     known = await _known_keys(connection, tenant_id, drafts)
     rows = await connection.fetch(_READ_HOLDERS, tenant_id, keys)
     now: datetime = rows[0]["now"]
