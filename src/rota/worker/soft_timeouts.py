@@ -1,14 +1,17 @@
 """Raising an exception inside a handler that is running: how a task that asks for it is told of its soft time-out.
 
-On the loop it is raised where the handler waits, as a cancellation would be. In a thread it is raised between two of
-the handler's own instructions: a call that blocks returns first. It is raised once at most, never outside the handler.
+On the loop it is raised where the handler waits, as a cancellation would be: what waits for tasks of its own (a
+TaskGroup, wait_for) cancels them on its way, since within the handler it is a CancelledError, too. In a thread it is
+raised between two of the handler's own instructions: a call that blocks returns first. It is raised once at most, never
+outside the handler.
 """
 
 import asyncio
 import ctypes
 import threading
 from collections.abc import Coroutine, Generator
-from typing import Any
+from types import new_class
+from typing import Any, cast
 
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _raise_in_thread.argtypes = (ctypes.c_ulong, ctypes.py_object)
@@ -22,6 +25,7 @@ class InterruptibleCoroutine:
     def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._coroutine = coroutine
         self._error: Exception | None = None
+        self._told: tuple[BaseException, Exception] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def interrupt(self, error: Exception) -> None:
@@ -43,6 +47,10 @@ class InterruptibleCoroutine:
                     waited = self._coroutine.send(None)
         except StopIteration as ended:
             return ended.value
+        except asyncio.CancelledError as escaped:
+            if self._told is None or escaped is not self._told[0]:
+                raise
+            raise self._told[1].with_traceback(escaped.__traceback__) from escaped.__cause__
         finally:
             self._task = None
             self._coroutine.close()
@@ -52,7 +60,25 @@ class InterruptibleCoroutine:
         error, self._error = self._error, None
         if error is None or self._task is None or self._task.uncancel() > 0:
             return cancelled
+        self._told = as_cancellation(error), error
+        return self._told[0]
+
+
+def as_cancellation(error: Exception) -> Exception:
+    """The same error, also for those who look for a cancellation: of its own type and a CancelledError.
+
+    A type that admits no others beneath it stays what it is.
+    """
+    kind = type(error)
+    named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    try:
+        both = new_class(kind.__name__, (kind, asyncio.CancelledError), exec_body=lambda body: body.update(named))
+    except TypeError:
         return error
+    told = cast("Exception", both.__new__(both, *error.args))
+    told.args = error.args
+    told.__dict__.update(error.__dict__)
+    return told
 
 
 class InterruptibleThread:

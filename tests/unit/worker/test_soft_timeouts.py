@@ -1,13 +1,15 @@
 import asyncio
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
 
 import pytest
 
 from rota import App, SoftTimeout
 from rota.domain.errors import DomainError
-from rota.worker.soft_timeouts import InterruptibleCoroutine, InterruptibleThread
+from rota.worker.soft_timeouts import InterruptibleCoroutine, InterruptibleThread, as_cancellation
+from tests.support.waiting import wait_until
 
 
 class Waiting:
@@ -65,6 +67,76 @@ async def test_a_handler_that_has_not_begun_is_not_told() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not waiting.was_told
+
+
+async def grouped(until: asyncio.Event) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(until.wait())
+
+
+async def awaited_for_long(until: asyncio.Event) -> None:
+    await asyncio.wait_for(until.wait(), 3_600.0)
+
+
+async def gathered(until: asyncio.Event) -> None:
+    await asyncio.gather(until.wait(), until.wait())
+
+
+async def driven(running: InterruptibleCoroutine) -> object:
+    """What the handler returned, or raised."""
+    try:
+        return await running
+    except SoftTimeout as raised:
+        return raised
+
+
+async def told_while_its_tasks_wait(coroutine: Coroutine[Any, Any, object]) -> object:
+    """None of its tasks is left when it has ended."""
+    before = asyncio.all_tasks()
+    running = InterruptibleCoroutine(coroutine)
+    task = asyncio.ensure_future(driven(running))
+    await wait_until(lambda: bool(asyncio.all_tasks() - before - {task}), 15.0, "its tasks")
+    running.interrupt(SoftTimeout("enough"))
+    outcome = await task
+    assert asyncio.all_tasks() == before
+    return outcome
+
+
+@pytest.mark.parametrize("waits", [grouped, awaited_for_long, gathered])
+async def test_no_task_of_a_handler_outlives_its_soft_time_out(
+    waits: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
+) -> None:
+    raised = await told_while_its_tasks_wait(waits(asyncio.Event()))
+    assert type(raised) is SoftTimeout
+    assert raised.args == ("enough",)
+
+
+async def test_a_handler_may_catch_it_outside_the_group_that_it_has_left() -> None:
+    async def handle() -> str:
+        try:
+            await grouped(asyncio.Event())
+        except SoftTimeout:
+            return "saved"
+        return "not told"
+
+    assert await told_while_its_tasks_wait(handle()) == "saved"
+
+
+@pytest.mark.parametrize("kind", [SoftTimeout, TimeoutError, KeyError])
+def test_it_is_of_its_own_type_and_a_cancellation(kind: type[Exception]) -> None:
+    told = as_cancellation(kind("enough"))
+    assert isinstance(told, kind)
+    assert isinstance(told, asyncio.CancelledError)
+    assert (type(told).__name__, told.args) == (kind.__name__, ("enough",))
+
+
+def test_a_type_that_admits_none_beneath_it_stays_what_it_is() -> None:
+    class Final(Exception):
+        def __init_subclass__(cls) -> None:
+            raise TypeError("no")
+
+    error = Final()
+    assert as_cancellation(error) is error
 
 
 @pytest.fixture
