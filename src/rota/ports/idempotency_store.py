@@ -17,11 +17,15 @@ class KeyUse(Struct, frozen=True):
 
 
 class KeyClaim(Struct, frozen=True):
-    """Who has claimed a key (the `resource_id` of its use), for which request, and what was answered, once it was."""
+    """Who has claimed a key (the `resource_id` of its use), for which request, and what was answered, once it was.
+
+    `left_seconds`: how much longer nobody else may claim it, where nothing was answered.
+    """
 
     holder: str
     fingerprint: bytes
     answer: bytes | None = None
+    left_seconds: float = 0.0
 
 
 class IdempotencyStore(Protocol):
@@ -30,12 +34,15 @@ class IdempotencyStore(Protocol):
     async def reserve_many(self, tenant_id: TenantId, scope: str, uses: Sequence[KeyUse]) -> tuple[KeyUse, ...]:
         """What each key was first used for, in order: the use itself where it is the first.
 
-        Keys within `uses` are distinct. `scope` keeps the keys of different verbs apart.
+        Keys within `uses` are distinct. `scope` keeps the keys of different verbs apart. Raises NOT_FOUND (the tenant).
         """
         ...
 
     async def claim(self, tenant_id: TenantId, scope: str, use: KeyUse, hold_seconds: float) -> KeyClaim:
-        """The first claim has the key until it is settled, for `hold_seconds` at most: the next one takes it over."""
+        """The first claim has the key until it is settled, for `hold_seconds` at most: the next one takes it over.
+
+        Raises NOT_FOUND (the tenant).
+        """
         ...
 
     async def settle_if_held(self, tenant_id: TenantId, scope: str, use: KeyUse, answer: bytes | None) -> None:

@@ -4,7 +4,9 @@ import asyncio
 from datetime import datetime
 
 import pytest
+from msgspec.structs import replace
 
+from rota.domain.errors import DomainError
 from rota.domain.ids import TenantId
 from rota.ports.idempotency_store import IdempotencyStore, KeyClaim, KeyUse
 from rota.storage.memory.idempotency import MemoryIdempotencyStore
@@ -20,7 +22,11 @@ def memory_now() -> datetime:
 
 @pytest.fixture(params=["memory", "postgres"])
 def keys(request: pytest.FixtureRequest, empty_world: World) -> IdempotencyStore:
-    return MemoryIdempotencyStore(memory_now) if request.param == "memory" else empty_world.ports.idempotency
+    return (
+        MemoryIdempotencyStore(memory_now, {ACME, GLOBEX})
+        if request.param == "memory"
+        else empty_world.ports.idempotency
+    )
 
 
 async def test_the_first_use_of_a_key_wins_for_ever(keys: IdempotencyStore) -> None:
@@ -88,9 +94,11 @@ async def test_changes_without_a_version_all_go_through_when_they_race(empty_wor
 
 async def test_a_claim_is_told_to_the_next_until_it_is_settled_and_then_its_answer(keys: IdempotencyStore) -> None:
     first, second = KeyUse("k", b"1", "a"), KeyUse("k", b"1", "b")
-    assert await keys.claim(ACME, "s", first, 60.0) == KeyClaim("a", b"1")
-    assert await keys.claim(ACME, "s", second, 60.0) == KeyClaim("a", b"1")
-    assert await keys.claim(GLOBEX, "s", second, 60.0) == KeyClaim("b", b"1")
+    for use in (first, second):
+        known = await keys.claim(ACME, "s", use, 60.0)
+        assert replace(known, left_seconds=60.0) == KeyClaim("a", b"1", None, 60.0)
+        assert 30.0 < known.left_seconds <= 60.0
+    assert (await keys.claim(GLOBEX, "s", second, 60.0)).holder == "b"
     await keys.settle_if_held(ACME, "s", second, b"not mine")
     await keys.settle_if_held(ACME, "s", first, b"done")
     for use in (second, KeyUse("k", b"2", "c")):
@@ -102,9 +110,18 @@ async def test_a_claim_that_is_given_back_or_over_is_the_next_ones(keys: Idempot
     await keys.claim(ACME, "s", first, 60.0)
     await keys.settle_if_held(ACME, "s", first, None)
     assert await keys.claim(ACME, "s", second, 0.0) == KeyClaim("b", b"2")
-    assert await keys.claim(ACME, "s", third, 60.0) == KeyClaim("c", b"3")
+    assert (await keys.claim(ACME, "s", third, 60.0)).holder == "c"
     await keys.settle_if_held(ACME, "s", second, b"too late")
-    assert await keys.claim(ACME, "s", second, 60.0) == KeyClaim("c", b"3")
+    known = await keys.claim(ACME, "s", second, 60.0)
+    assert (known.holder, known.fingerprint, known.answer) == ("c", b"3", None)
+
+
+async def test_a_tenant_that_is_not_there_has_no_keys(keys: IdempotencyStore) -> None:
+    nobody, use = TenantId("no-such"), KeyUse("k", b"1", "a")
+    for asked in (keys.claim(nobody, "s", use, 60.0), keys.reserve_many(nobody, "s", [use])):
+        with pytest.raises(DomainError) as refused:
+            await asked
+        assert refused.value.code == "NOT_FOUND"
 
 
 async def test_of_many_claims_at_once_one_has_the_key(keys: IdempotencyStore) -> None:

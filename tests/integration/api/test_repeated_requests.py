@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from rota.api.rest.app import ENDPOINTS, create_app
 from rota.api.rest.endpoint import NEEDS_NO_KEY, Endpoint
-from rota.api.rest.repeating import REPLAYED_HEADER
+from rota.api.rest.repeating import CLAIM_SECONDS, REPLAYED_HEADER
 from rota.domain.errors import Unavailable
 from rota.ports.idempotency_store import IdempotencyStore
 from tests.integration.api.raw_asgi import Exchange, answered
@@ -92,7 +92,7 @@ async def test_of_many_at_once_with_one_key_the_verb_is_done_once(empty_world: W
     done = [one for one in answers if one.status_code == 201]
     assert done
     assert len({one.json()["id"] for one in done}) == 1
-    assert {one.status_code for one in answers} <= {201, 409}
+    assert {one.status_code for one in answers} <= {201, 503}
     assert (await empty_world.call("GET", "/runs")).json()["total_count"] == 2
 
 
@@ -114,7 +114,30 @@ async def test_an_answer_that_could_not_be_kept_is_given_all_the_same(empty_worl
     first: Exchange = await answered(create_app(ports), "POST", path, headers, b"{}")
     assert first.status == 200
     again = await answered(create_app(ports), "POST", path, headers, b"{}")
-    assert (again.status, again.json()["code"]) == (409, "STATE_CONFLICT"), "it may be under way"
+    assert (again.status, again.json()["code"]) == (503, "UNAVAILABLE"), "it may be under way"
+
+
+class Away:
+    """Schedules of a store that goes away in the midst of a change."""
+
+    async def get(self, *_: object) -> None:
+        raise Unavailable("the store does not answer", 3)
+
+
+async def test_who_was_told_to_try_again_is_told_when_and_then_it_is_done(empty_world: World) -> None:
+    made = (await empty_world.call("POST", "/schedules", SCHEDULE)).json()
+    path = f"/api/v1/schedules/{made['id']}/pause"
+    headers = {**empty_world.auth(), **KEY, "Content-Type": "application/json"}
+    away = create_app(replace(empty_world.ports, schedules=Away()))
+    first = await answered(away, "POST", path, headers, b"{}")
+    assert (first.status, first.headers["retry-after"]) == (503, "3")
+
+    early = await answered(empty_world.app, "POST", path, headers, b"{}")
+    assert (early.status, early.json()["code"]) == (503, "UNAVAILABLE")
+    assert 30 < int(early.headers["retry-after"]) <= CLAIM_SECONDS
+    await empty_world.owner_pool.execute("UPDATE scheduler.idempotency_keys SET claimed_until = '-infinity'")
+    done = await answered(empty_world.app, "POST", path, headers, b"{}")
+    assert (done.status, REPLAYED_HEADER.lower() in done.headers) == (200, False)
 
 
 def test_endpoints_that_see_to_keys_themselves_are_posts() -> None:

@@ -2,9 +2,11 @@
 
 For verbs that keep no key themselves. The key is claimed before the verb and its answer is kept behind it; a refused
 request gives the key back. A crash in between leaves the claim until it is over: what is asked under the key then
-is done, for the second time if the crash came late.
+is done, for the second time if the crash came late. So it is where the verb could not tell whether it was done (503):
+who repeats it is told when to, and it is never refused for good.
 """
 
+import math
 import zlib
 from typing import Any
 
@@ -39,8 +41,8 @@ class KeptAnswer(Struct, frozen=True, array_like=True):
 
 
 async def answer_once(endpoint: Endpoint, call: Call[Any, Any]) -> Answer | StreamAnswer:
-    """Raises IDEMPOTENCY_MISMATCH where the key was used for another request, and STATE_CONFLICT where the first one is
-    under way, or its answer was not one to be kept.
+    """Raises IDEMPOTENCY_MISMATCH where the key was used for another request, STATE_CONFLICT where the first one's
+    answer was not one to be kept, and Unavailable, while its claim lasts, where it is under way or its outcome unknown.
     """
     if call.idempotency_key is None or not endpoint.keeps_answer:
         return await endpoint.handler(call)
@@ -65,6 +67,7 @@ async def answer_once(endpoint: Endpoint, call: Call[Any, Any]) -> Answer | Stre
 async def _claimed(call: Call[Any, Any], scope: str, use: KeyUse) -> bytes | None:
     """None where the verb is ours to do, else what was answered. Who does it now is given a moment."""
     ports = call.services.ports
+    left_seconds = CLAIM_SECONDS
     for _ in range(WAITS_MAX):
         claim = await ports.idempotency.claim(call.tenant_id, scope, use, CLAIM_SECONDS)
         if claim.fingerprint != use.fingerprint:
@@ -73,9 +76,10 @@ async def _claimed(call: Call[Any, Any], scope: str, use: KeyUse) -> bytes | Non
             return None
         if claim.answer is not None:
             return claim.answer
+        left_seconds = claim.left_seconds
         await ports.clock.sleep(WAIT_SECONDS)
-    problem = FieldProblem("Idempotency-Key", "is that of a request that is under way", "send it again in a moment")
-    raise DomainError("STATE_CONFLICT", f"a request with the idempotency key {use.key!r} is under way", [problem])
+    detail = f"a request with the idempotency key {use.key!r} is under way, or ended without it being known how"
+    raise Unavailable(detail, math.ceil(left_seconds))
 
 
 def _packed(endpoint: Endpoint, answer: Answer | StreamAnswer) -> bytes:

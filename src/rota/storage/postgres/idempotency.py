@@ -41,10 +41,14 @@ class PostgresIdempotencyStore:
     async def claim(self, tenant_id: TenantId, scope: str, use: KeyUse, hold_seconds: float) -> KeyClaim:
         asked = (tenant_id, scope, use.key, use.fingerprint, use.resource_id, hold_seconds)
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            row = await connection.fetchrow(_CLAIM_KEY, *asked)
+            try:
+                row = await connection.fetchrow(_CLAIM_KEY, *asked)
+            except asyncpg.ForeignKeyViolationError as error:
+                raise not_found("tenant", tenant_id) from error
         if row is None:
             raise Bug("claiming a key gave no row")
-        return KeyClaim(row["resource_id"], row["fingerprint"], row["answer"])
+        left_seconds = max(0.0, row["left_seconds"] or 0.0)
+        return KeyClaim(row["resource_id"], row["fingerprint"], row["answer"], left_seconds)
 
     async def settle_if_held(self, tenant_id: TenantId, scope: str, use: KeyUse, answer: bytes | None) -> None:
         async with tenant_transaction(self._pool, tenant_id) as connection:

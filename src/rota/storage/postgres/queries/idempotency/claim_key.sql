@@ -8,4 +8,5 @@ VALUES ($1, $2, $3, $4, $5, scheduler.current_time() + make_interval(secs => $6)
               CASE WHEN o.is_over THEN excluded.resource_id ELSE known.resource_id END,
               CASE WHEN o.is_over THEN excluded.claimed_until ELSE known.claimed_until END
          FROM (SELECT coalesce(known.claimed_until <= scheduler.current_time(), false) AS is_over) AS o)
-RETURNING fingerprint, resource_id, answer
+RETURNING fingerprint, resource_id, answer,
+          CASE WHEN answer IS NULL THEN extract(epoch FROM claimed_until - scheduler.current_time())::float8 END AS left_seconds
