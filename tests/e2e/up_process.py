@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import signal
 import shutil
 import subprocess
 import sys
@@ -52,6 +53,8 @@ class UpProcess:
         arguments = [*ROTA, "up", "--data-dir", str(data_dir), "--port", "0", *flags]
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
+            # Where the tests run under nohup, it would stay ignored.
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
             os.execve(arguments[0], arguments, {**clean_environment(), **(environment or {})})
         self.process = psutil.Process(self.pid)
         self._exit_code: int | None = None
